@@ -1,0 +1,208 @@
+"""The base of every configuration: frozen, keyword-only, unknown keys refused with the nearest valid name.
+
+A config class sits beside the code that it configures; each field's docstring is its help and its JSON schema text.
+Values come from Python, from YAML, and from `--set section.key=value`, in this order, and are checked once, at the end.
+
+    class Insertion(Config):
+        probability: Probability = 0.5
+        \"\"\"Chance that a mention gets its name.\"\"\"
+
+    load(Insertion, "recipe.yaml", ["probability=0.3"])
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from lingraft.errors import LingraftError, did_you_mean
+
+Probability = Annotated[float, Field(ge=0, le=1)]
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kib": 2**10, "mib": 2**20, "gib": 2**30}
+
+
+def _parse_size(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    digits = text.rstrip("kmgib ")
+    try:
+        return int(float(digits) * _UNITS[text[len(digits) :].strip()])
+    except (ValueError, KeyError):
+        raise ValueError(
+            f"{value!r} is not a size: write a number, with k, M, G or KiB, MiB, GiB if you like"
+        ) from None
+
+
+Size = Annotated[int, BeforeValidator(_parse_size), Field(gt=0)]
+"""A number of bytes or tokens; text such as "4MiB" or "200M" is understood."""
+
+
+def _as_list(value: Any) -> Any:
+    return [value] if isinstance(value, str | Path) else value
+
+
+InputPaths = Annotated[list[Path], BeforeValidator(_as_list), Field(json_schema_extra={"input": True})]
+"""Files that a stage reads: a run folder knows them by their content, so they may move."""
+
+InputPath = Annotated[Path, Field(json_schema_extra={"input": True})]
+"""One file or folder that a stage reads, known by its content."""
+
+ModelName = Annotated[str, Field(json_schema_extra={"input": True})]
+"""A folder with a Hugging Face model, known by its content; or a model's name on the hub, known by name."""
+
+Names = Annotated[list[str], BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)]
+"""Several names: a list, or one text with commas."""
+
+
+class Config(BaseModel):
+    """Base of all configurations."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, validate_default=True, protected_namespaces=()
+    )
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with `changes`, checked like a new one."""
+        return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what decides the outputs, as plain JSON values: every field but the paths of inputs."""
+        return {name: _plain(getattr(self, name)) for name in type(self).model_fields if not self._paths_of(name)}
+
+    def input_paths(self) -> list[Path]:
+        """Return the input files of this config and of the configs inside it, in the order of the fields."""
+        found: list[Path] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            found += value.input_paths() if isinstance(value, Config) else self._paths_of(name)
+        return found
+
+    def _paths_of(self, name: str) -> list[Path]:
+        extra = type(self).model_fields[name].json_schema_extra
+        value = getattr(self, name)
+        if not (isinstance(extra, dict) and extra.get("input")) or value is None:
+            return []
+        if isinstance(value, str):  # a model: a folder, or else a name on the hub
+            return [Path(value)] if Path(value).exists() else []
+        return [value] if isinstance(value, Path) else list(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return value.identity()
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    return value
+
+
+def digest(value: Any) -> str:
+    """Return a short, stable hash of a JSON value."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def load(
+    kind: type[AnyConfig], source: str | Path | Mapping[str, Any] | None, overrides: Iterable[str] = ()
+) -> AnyConfig:
+    """Build a config of class `kind` from a YAML file or a mapping, with `section.key=value` overrides on top.
+
+    Raises LingraftError that names the file, the section, the key and the nearest valid one.
+    """
+    if source is None or isinstance(source, Mapping):
+        values, place = dict(source or {}), "the options"
+    else:
+        values, place = read_yaml(Path(source)), str(source)
+    overrides = list(overrides)
+    for override in overrides:
+        _apply(values, override)
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _explain(error, kind, place, overrides) from None
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Read a YAML mapping; LingraftError names the line of a syntax error."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise LingraftError(
+            f"no recipe at {path}", cure="Check the path; recipes/ in the repository holds examples."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise LingraftError(f"cannot read {path}", str(error)) from None
+    except yaml.YAMLError as error:
+        raise LingraftError(f"{path} is not valid YAML", " ".join(str(error).split())) from None
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise LingraftError(
+            f"{path} does not hold a mapping", f"It holds a {type(values).__name__}.", "Write key: value lines."
+        )
+    return values
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    path, equals, text = override.partition("=")
+    if not equals or not path.strip():
+        raise LingraftError(f"--set {override}: no value", cure="Write --set section.key=value.")
+    *sections, key = path.strip().split(".")
+    target = values
+    for section in sections:
+        inner = target.get(section)
+        target[section] = dict(inner) if isinstance(inner, Mapping) else {}
+        target = target[section]
+    try:
+        target[key] = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise LingraftError(f"--set {override}: the value is not valid YAML", " ".join(str(error).split())) from None
+
+
+def _explain(error: ValidationError, kind: type[Config], place: str, overrides: list[str]) -> LingraftError:
+    lines, cures = [], []
+    for problem in error.errors(include_url=False):
+        path = [str(part) for part in problem["loc"]]
+        where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "the top level"
+        origin = "--set" if any(override.startswith(".".join(path)) for override in overrides) else place
+        if problem["type"] == "extra_forbidden":
+            valid = _fields_at(kind, path[:-1])
+            hint = did_you_mean(path[-1], valid)
+            lines.append(f"unknown key '{path[-1]}' in {origin}, {where}" + (f": {hint}" if hint else ""))
+            cures.append(f"Valid keys: {', '.join(valid)}.")
+        elif problem["type"] == "missing":
+            lines.append(f"{'.'.join(path)} is not given in {place}")
+            cures.append(f"Add it to the file, or say --set {'.'.join(path)}=...")
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            given = f" (given: {problem['input']!r})" if path and problem["type"] != "value_error" else ""
+            lines.append(f"{'.'.join(path) or kind.__name__} in {origin}: {message}{given}")
+    return LingraftError("\n".join(lines), cure="\n".join(dict.fromkeys(cures)))
+
+
+def _fields_at(kind: type[Config], path: list[str]) -> list[str]:
+    for part in path:
+        field = kind.model_fields.get(part)
+        inner = _config_class(field.annotation) if field else None
+        if inner is None:
+            continue  # an index or a key of a mapping: its config class was found one step before
+        kind = inner
+    return list(kind.model_fields)
+
+
+def _config_class(annotation: Any) -> type[Config] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Config):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _config_class(part))), None)
