@@ -201,6 +201,25 @@ def read_manifest(path: str | Path, stage: str | None = None) -> dict[str, Any]:
     return manifest
 
 
+def is_finished(path: str | Path) -> bool:
+    """Whether `path` is a run folder with a manifest."""
+    return (Path(path) / "manifest.json").exists()
+
+
+def state(path: str | Path, stage: str, config: Config) -> str:
+    """Say in one line what a run of `config` in the folder `path` would find; nothing is written."""
+    run = Run(Path(path), stage, config, overwrite=False, versions=[])
+    held = read_json(run.path / "request.json")
+    if held is None:
+        return "output: new"
+    difference = _difference(held, run.request, run.complete)
+    if difference:
+        return "output: holds another run, which --overwrite would replace:\n" + "\n".join(
+            f"  {line}" for line in difference
+        )
+    return "output: complete, nothing would be done" if run.complete else "output: begun, would be resumed"
+
+
 def input_identity(path: Path) -> dict[str, Any]:
     """Identify a file by its size and the sha256 of its first and last MiB; a run folder by its own request."""
     if path.is_dir():
@@ -295,7 +314,8 @@ def atomic(path: Path) -> Iterator[Path]:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON, all at once."""
     with atomic(path) as temporary:
-        temporary.write_text(json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n", encoding="utf-8")
+        text = json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
+        temporary.write_bytes(text.encode("utf-8", errors="replace"))  # a lone surrogate must not lose a whole run
 
 
 def read_json(path: Path) -> Any:

@@ -1,0 +1,41 @@
+"""lingraft run: every stage of a recipe."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lingraft.cli import options
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb to the command line."""
+    app.command(cls=options.ManyValues)(run)
+
+
+def run(
+    recipe: Annotated[Path, typer.Argument(help="Recipe (YAML).")],
+    out: options.Out,
+    set_: options.Set = None,
+    workers: options.Workers = None,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Carry out every stage that a recipe needs, skipping those already done."""
+    from lingraft import report, runs
+    from lingraft.workflows.recipe import load_recipe
+    from lingraft.workflows.run import STAGE
+    from lingraft.workflows.run import run as library
+
+    config = load_recipe(recipe, set_ or [])
+    if dry_run:
+        options.print_plan(STAGE, config, out)
+        return
+    was_done = runs.is_finished(out)
+    manifest = library(config, out, workers=workers, overwrite=overwrite, quiet=quiet)
+    for note in manifest["notes"]:
+        print(f"note: {note}")
+    if was_done:
+        print(f"{out} is complete already: nothing to do (--overwrite with other settings replaces it)")
+    print(f"report: {report.write(out)}")

@@ -1,0 +1,42 @@
+"""What an entity is called in another language, from the title of its article there.
+
+A title is a name after LEIA's rules: what stands in parentheses goes; lists and pages that are no articles have none.
+Source: LEIA, section 3.1 and its published preprocessing.
+"""
+
+import re
+from collections import Counter
+from hashlib import blake2b
+
+import pyarrow as pa
+
+NAMES_SCHEMA = pa.schema(
+    [("entity", pa.int64()), ("lang", pa.string()), ("name", pa.string()), ("source", pa.string())]
+)
+"""names.parquet, sorted by entity and language; one row for each pair."""
+
+_NOT_ARTICLES = (
+    "Wikipedia:", "Category:", "File:", "Portal:", "Template:", "MediaWiki:", "User:", "Help:", "Book:", "Draft:",
+    "WikiProject:", "Special:", "Talk:",
+)  # fmt: skip
+_PARENTHESES = re.compile(r"\s*[(（][^()（）]*[)）]")
+
+
+def name_from_title(title: str, lang: str, tally: Counter[str]) -> str | None:
+    """Return the name that a title carries, or None; `tally` counts why: namespace, list, empty."""
+    if title.startswith(_NOT_ARTICLES):
+        tally[f"names_dropped_namespace_{lang}"] += 1
+        return None
+    if title.startswith("List of "):
+        tally[f"names_dropped_list_{lang}"] += 1
+        return None
+    name = _PARENTHESES.sub("", title).strip()
+    if not name:
+        tally[f"names_dropped_empty_{lang}"] += 1
+        return None
+    return name
+
+
+def entity_of_pivot(pivot_title: str) -> int:
+    """Return the negative id of an entity that is known only by its pivot title (no QID): a 62-bit hash."""
+    return -1 - (int.from_bytes(blake2b(pivot_title.encode(), digest_size=8).digest(), "little") >> 2)

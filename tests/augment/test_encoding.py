@@ -1,0 +1,166 @@
+import hashlib
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from conftest import TEXTS, article, save_model, trained, write_corpus
+
+from lingraft.augment import encoding
+from lingraft.augment.encoding import EncodeConfig, encode
+from lingraft.augment.store import EncodedCorpus
+from lingraft.errors import LingraftError
+
+NAMES = [(1, "en", "Athens"), (2, "en", "Greece"), (1, "de", "Athen"), (3, "en", "Tokyo"), (4, "de", "Kyoto")]
+
+
+@pytest.fixture
+def corpus(tmp_path):
+    greek = article(TEXTS[0], ("Αθήνα", 1), ("πρωτεύουσα", None), ("Ελλάδας", 2), ("Αθήν", 1), ("άνθρωποι", 99))
+    japanese = article(TEXTS[1], ("東京", 3), ("都", None), ("京都", 4))
+    shards = [[greek, article(""), japanese], [article("Rome</s> is old <s>."), article(TEXTS[2])], []]
+    return write_corpus(tmp_path / "corpus", shards, NAMES)
+
+
+def digest(folder):
+    files = sorted([*folder.glob("encoded/*"), *folder.glob("names/*"), *folder.glob("tables/*")])
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def test_the_contract_and_every_counter(corpus, model, tmp_path):
+    out = tmp_path / "out"
+    manifest = encode(EncodeConfig(corpus=corpus, model=str(model), names="en,de"), out, workers=1)
+    batch = pa.ipc.open_file(out / "encoded" / "part-00000.arrow").get_batch(0)
+    assert [str(field.type) for field in batch.schema][2:5] == ["list<item: int32>"] * 3
+    assert json.loads(batch.schema.metadata[b"lingraft"])["languages"] == ["en", "de"]
+    tokenizer = trained("bytes")
+    rows = batch.to_pylist()
+    assert [row["article"] for row in rows] == [1, 3]
+    greek = rows[0]
+    assert tokenizer.decode(greek["input_ids"]) == TEXTS[0]
+    assert greek["bytes"] == len(TEXTS[0].encode())
+    spans = [greek["input_ids"][a:b] for a, b in zip(greek["starts"], greek["ends"], strict=True)]
+    assert [tokenizer.decode(span).strip() for span in spans] == ["Αθήνα", "Ελλάδας"]
+    named = [(name["mention"], name["lang"], tokenizer.decode(name["ids"])) for name in greek["names"]]
+    assert named == [(0, 0, " Athens"), (0, 1, " Athen"), (1, 0, " Greece")]
+    counters = manifest["counters"]
+    assert counters["articles"] == 4
+    assert counters["empty_articles"] == 1
+    assert counters["mentions"] == 8
+    assert counters["no_entity"] == 2
+    assert counters["no_name"] == 1  # 99
+    assert counters["no_name_en"] == 2  # 99 and 4
+    assert counters["names_en"] == 3
+    reasons = ("mentions_with_name", "no_entity", "no_name", "off_token_border", "in_empty_article")
+    assert counters["mentions"] == sum(counters[reason] for reason in reasons)
+    assert counters["off_token_border"] >= 1
+    assert counters["tokens"] == sum(len(EncodedCorpus(out).shard(part).ids) for part in range(3))
+
+
+def test_an_end_of_text_tag_in_an_article_is_text(corpus, model, tmp_path):
+    encode(EncodeConfig(corpus=corpus, model=str(model)), tmp_path / "out", workers=1)
+    ids = EncodedCorpus(tmp_path / "out").shard(1).ids
+    assert not np.isin(ids, [trained("bytes").token_to_id(tag) for tag in ("<s>", "</s>")]).any()
+    assert "Rome</s> is old <s>." in trained("bytes").decode(ids, skip_special_tokens=False)
+
+
+def test_the_same_bytes_for_any_number_of_workers_and_any_batch(corpus, model, tmp_path, monkeypatch):
+    config = EncodeConfig(corpus=corpus, model=str(model), names=["en", "de"])
+    encode(config, tmp_path / "one", workers=1)
+    encode(config, tmp_path / "three", workers=3)
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 10)
+    encode(config, tmp_path / "small", workers=1)
+    assert digest(tmp_path / "one") == digest(tmp_path / "three") == digest(tmp_path / "small")
+
+
+def test_interrupted_twice_gives_the_same_bytes(corpus, model, tmp_path, monkeypatch):
+    config = EncodeConfig(corpus=corpus, model=str(model))
+    whole = encode(config, tmp_path / "whole", workers=1)
+    real, calls = encoding.write_shard, []
+
+    def dying(*arguments):
+        calls.append(arguments)
+        if len(calls) in (1, 3):
+            raise KeyboardInterrupt
+        real(*arguments)
+
+    monkeypatch.setattr(encoding, "write_shard", dying)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            encode(config, tmp_path / "twice", workers=1)
+    resumed = encode(config, tmp_path / "twice", workers=1)
+    assert len(calls) == 5  # three shards, two of them tried twice
+    assert digest(tmp_path / "twice") == digest(tmp_path / "whole")
+    assert resumed["counters"] == whole["counters"]
+
+
+def test_plain_text_needs_no_names(tmp_path, model):
+    corpus = write_corpus(tmp_path / "corpus", [[article(TEXTS[3], ("Athens", 1))]])
+    (corpus / "names.parquet").unlink()
+    manifest = encode(EncodeConfig(corpus=corpus, model=str(model), names=[]), tmp_path / "out", workers=1)
+    assert manifest["counters"]["no_name"] == 1
+    assert len(EncodedCorpus(tmp_path / "out").shard(0).starts) == 0
+
+
+def test_vocabularies_past_65536_keep_their_ids(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    raw = Tokenizer(models.WordLevel({"<unk>": 0} | {f"w{i}": i for i in range(1, 70_001)}, unk_token="<unk>"))
+    raw.pre_tokenizer = pre_tokenizers.Whitespace()
+    PreTrainedTokenizerFast(tokenizer_object=raw, unk_token="<unk>").save_pretrained(tmp_path / "model")
+    corpus = write_corpus(tmp_path / "corpus", [[article("w70000 w1", ("w70000", 1))]], [(1, "en", "w69999")])
+    encode(EncodeConfig(corpus=corpus, model=str(tmp_path / "model")), tmp_path / "out", workers=1)
+    shard = EncodedCorpus(tmp_path / "out").shard(0)
+    assert shard.ids.tolist() == [70_000, 1]
+    assert shard.name_ids.tolist() == [69_999]
+
+
+def test_tags_that_the_vocabulary_holds_are_no_trouble(tmp_path):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(save_model(tmp_path / "plain"))
+    tokenizer.add_tokens(["<translate>", "</translate>"], special_tokens=True)
+    tokenizer.save_pretrained(tmp_path / "tagged")
+    corpus = write_corpus(tmp_path / "corpus", [[article(TEXTS[3] + " <translate>", ("Athens", 1))]], NAMES)
+    prints = set()
+    for name in ("plain", "tagged"):
+        config = EncodeConfig(corpus=corpus, model=str(tmp_path / name))
+        prints.add(encode(config, tmp_path / f"out-{name}", workers=1)["tokenizer"]["fingerprint"])
+    assert len(prints) == 1
+    ids = [EncodedCorpus(tmp_path / f"out-{name}").shard(0).ids.tolist() for name in ("plain", "tagged")]
+    assert ids[0] == ids[1]
+
+
+def test_a_long_article_takes_the_same_path_to_the_same_spans(tmp_path, model):
+    text = "Rome is old; " * 2000 + "Athens is older."
+    corpus = write_corpus(tmp_path / "corpus", [[article(text, ("Rome", 1), ("Athens", 1))]], NAMES)
+    encode(EncodeConfig(corpus=corpus, model=str(model)), tmp_path / "out", workers=1)
+    shard = EncodedCorpus(tmp_path / "out").shard(0)
+    words = [trained("bytes").decode(shard.ids[a:b]) for a, b in zip(shard.starts, shard.ends, strict=True)]
+    assert [word.strip() for word in words] == ["Rome", "Athens"]
+
+
+def test_a_slow_tokenizer_is_refused(corpus, tmp_path):
+    from transformers import ByT5Tokenizer
+
+    ByT5Tokenizer().save_pretrained(tmp_path / "slow")
+    with pytest.raises(LingraftError, match=r"not a fast one[\s\S]*tokenizer\.json"):
+        encode(EncodeConfig(corpus=corpus, model=str(tmp_path / "slow")), tmp_path / "out", workers=1)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(corpus, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(LingraftError, match=r"cannot load the tokenizer[\s\S]*complete Hugging Face model"):
+        encode(EncodeConfig(corpus=corpus, model=str(tmp_path / "empty")), tmp_path / "out", workers=1)
+
+
+def test_a_model_that_is_nowhere_is_refused(corpus, tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(LingraftError, match=r"'no/such-model'[\s\S]*looked up on the Hugging Face hub"):
+        encode(EncodeConfig(corpus=corpus, model="no/such-model"), tmp_path / "out", workers=1)
+
+
+def test_a_language_named_twice_is_refused(corpus):
+    with pytest.raises(ValueError, match="named twice"):
+        EncodeConfig(corpus=corpus, model="m", names=["en", "en"])

@@ -1,0 +1,196 @@
+"""What a page's wikitext becomes, by example; then what must hold whatever it is."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lingraft.wikimedia.wikitext import parse
+
+
+def shown(wikitext: str, lang: str = "el") -> str:
+    return parse(wikitext, lang).text
+
+
+def anchors(wikitext: str, lang: str = "el") -> list[tuple[str, str]]:
+    parsed = parse(wikitext, lang)
+    return [(parsed.text[start:end], target) for start, end, target in parsed.links]
+
+
+@pytest.mark.parametrize(
+    ("lang", "wikitext", "text", "links"),
+    [
+        ("el", "[[Αθήνα]]ς", "Αθήνας", [(0, 6, "Αθήνα")]),  # Greek link trail belongs to the anchor
+        ("ja", "[[東京]]都", "東京都", [(0, 2, "東京")]),  # Japanese trails are [a-z] only
+        ("zh", "[[北京]]abc", "北京abc", [(0, 2, "北京")]),  # Chinese has no trail
+        ("en", "[[:en:Tea|tea]]", "tea", []),  # a link to another wiki is text
+        ("el", "[[Αρχείο:Map.png|μικρογραφία|[[Ρώμη]]]]", "", []),  # a file goes, caption and all
+        ("el", "α [[Αρχείο:a.png|thumb|[[Ρώμη]] και [http://x.gr εδώ]]] β", "α β", []),
+        ("el", "[[Image:a.png|x [[File:b.png|y [[Ρώμη]]]] z]]α", "α", []),
+        ("el", "[[Κατηγορία:Πόλεις]] [[en:Athens]]", "", []),
+        ("el", "[[:Κατηγορία:Πόλεις]]", "Κατηγορία:Πόλεις", []),
+        ("el", "[[Ρώμη|η ''Ρώμη'']]", "η Ρώμη", [(0, 6, "Ρώμη")]),
+        ("el", "α [[Ρώμη| Ρώμη ]]β", "α Ρώμη β", [(2, 6, "Ρώμη")]),  # white space stays outside of the anchor
+        ("el", "[[Ρώμη#Ιστορία|αυτή]] [[#Ιστορία|εδώ]]", "αυτή εδώ", [(0, 4, "Ρώμη")]),
+        ("el", "[[Ρώμη|]]", "Ρώμη", [(0, 4, "Ρώμη")]),
+        ("en", "[[Foo|[bar]]]", "[bar]", [(0, 5, "Foo")]),
+        ("en", "[[a|b [[c]] d]]", "[[a|b c d]]", [(6, 7, "c")]),  # no link inside a link: the outer brackets are text
+        ("en", "[[AT&amp;T]]", "AT&T", [(0, 4, "AT&T")]),
+        ("en", "[[Foo|<small>bar</small>]]s", "bars", [(0, 4, "Foo")]),
+        ("en", "[[Alien: Covenant]]", "Alien: Covenant", [(0, 15, "Alien: Covenant")]),  # a colon, and no namespace
+        ("en", "[[Help:Links|help]]", "help", []),
+        ("en", "[[]] [[ ]] [[|x]]", "[[]] [[ ]] [[|x]]", []),
+        ("en", "[[un\n\nclosed", "[[un\n\nclosed", []),
+    ],
+)
+def test_internal_links_follow_mediawiki(lang, wikitext, text, links):
+    parsed = parse(wikitext, lang)
+    assert (parsed.text, parsed.links) == (text, links)
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("'''Bold''' and ''italic'' and '''''both'''''", "Bold and italic and both"),
+        ("l''''Île'''", "l'Île"),
+        ("[http://a.org a label] [http://b.org] http://c.org", "a label http://c.org"),
+        ("a<ref>note</ref> b<ref name=x/> c<ref>{{cite}}<br></ref>", "a b c"),
+        ("a<ref>unclosed", "aunclosed"),
+        ("a<!-- gone -->b\n<!-- a line -->\nc", "ab c"),
+        ("a<!-- unclosed", "a"),
+        ("E = <math>mc^{{2}}</math>.", "E = \ufffc."),
+        ("<nowiki>[[a]] ''b'' {{c}} &lt;</nowiki>", "[[a]] ''b'' {{c}} <"),
+        ("<pre>\n* a\n  [[b]]\n</pre>", "* a\n[[b]]"),
+        ("<gallery>\nFile:a.png|b\n</gallery>x", "x"),
+        ("<poem>a\nb</poem>", "a\nb"),
+        ("a&nbsp;b &amp;lt; &#945; &#x3b2; &bogus; &#0;", "a b &lt; α β &bogus; \ufffd"),
+        ("a __NOTOC__ b __init__", "a b __init__"),
+        ("<div class=x>a</div><p>b<br/>c</p><span>d</span>", "a\n\nb\nc\n\nd"),
+        ("3 < 4 > 2 <foo>x</foo> <b>y</b>", "3 < 4 > 2 <foo>x</foo> y"),
+        ("a  b\tc\u00a0d", "a b c d"),
+        ("one\nparagraph\n\nanother", "one paragraph\n\nanother"),
+        ("text\n* a\n* [[b]]\n# c\nafter", "text\n\na\nb\nc\n\nafter"),
+        ("; term : meaning\n: more", "term\nmeaning\nmore"),
+        ("a\n----\nb", "a\n\nb"),
+        ("a\n {| x\n|-\n| b\n|}\nc", "a\n\nc"),
+        ("a\n:{| \n|| b\n{|\n|}\n|}c\nd", "a\n\nc d"),
+        ("a\n{| unclosed\n| b\n== H ==\nc", "a\n\nH\n\nc"),
+        ("a <table><tr><td>b<table></table></td></tr></table> c", "a\n\nc"),
+        ("a\n|-\n|}\nb", "a\n\nb"),  # rows of a table that a template began
+    ],
+)
+def test_markup_becomes_text(wikitext, text):
+    assert shown(wikitext, "en") == text
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("a {{b|{{c}}|d={{{e|f}}}}} g", "a g"),
+        ("{{a|{x}}} b", "} b"),  # two braces close two
+        ("a {{unclosed [[b]]", "a {{unclosed b"),
+        ("a }} b", "a }} b"),
+        ("x ({{lang|grc|y}}) z", "x z"),  # brackets that dropping has emptied go too
+        ("x ({{a}}, 1900; {{b}}) z", "x (1900) z"),
+        ("x ({{a}}), z", "x, z"),
+        ("f() ({{a}})", "f()"),  # brackets that were empty before stay
+        ("{{a\n|b=1\n|c={{d}}\n}}\n'''Text'''", "Text"),
+    ],
+)
+def test_templates_go_with_the_brackets_they_leave_empty(wikitext, text):
+    assert shown(wikitext, "en") == text
+
+
+@pytest.mark.parametrize(
+    ("lang", "wikitext", "text"),
+    [
+        ("zh", "-{zh-hans:计算机;zh-hant:電腦}-", "计算机"),
+        ("zh", "[[-{zh-hans:计算机;zh-hant:電腦}-]]", "计算机"),
+        ("zh", "a-{H|zh-cn:x}-b-{T|y}-c-{d}-", "abcd"),
+        ("en", "a -{b}- c", "a -{b}- c"),
+    ],
+)
+def test_language_variants(lang, wikitext, text):
+    assert shown(wikitext, lang) == text
+
+
+def test_sections_nest_and_begin_after_their_headings():
+    parsed = parse("lead\n== A ==\na\n=== [[B]] ===\n== C ==\n==== D ====\nd", "en")
+    found = [(parsed.text[start:end], level, heading) for start, end, level, heading in parsed.sections]
+    assert parsed.text == "lead\n\nA\n\na\n\nB\n\nC\n\nD\n\nd"
+    assert found == [
+        ("lead", 0, ""),
+        ("a\n\nB", 2, "A"),
+        ("", 3, "B"),
+        ("D\n\nd", 2, "C"),
+        ("d", 4, "D"),
+    ]
+    assert anchors("== [[B|b]] ==\n", "en") == [("b", "B")]
+
+
+def test_drops_are_counted_by_reason():
+    wikitext = "{{a}}{{b}}<ref>c</ref>[[File:d.png]][[Category:e]]\n{|\n|}\n{|\n<math>f</math>"
+    drops = parse(wikitext, "en").drops
+    assert drops == {
+        "templates": 2,
+        "tag_ref": 1,
+        "tag_math": 1,
+        "links_file": 1,
+        "links_category": 1,
+        "tables": 2,
+        "tables_unclosed": 1,
+    }
+
+
+PIECES = st.sampled_from(
+    "[[ ]] [ ] {{ }} {{{ }}} {| |} |- | \n \n\n == === * # : ; '' ''' ''''' <ref> </ref> <ref/> <nowiki> </nowiki> <table> "
+    "</table> <!-- --> <br> <div> </div> &amp; &#91; &lt; -{ }- __TOC__ http:// [http://x File: Category: :en: # Αθήνα "
+    "x y z 東京 \u00a0 \t ( ) , . \x00 \x04 \x05 \ufdd0 <math> </math> <pre> </pre>".split(" ")
+)
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(PIECES | st.text(max_size=3), max_size=40).map("".join), st.sampled_from(["en", "el", "zh"]))
+def test_spans_hold_whatever_the_wikitext_is(wikitext, lang):
+    parsed = parse(wikitext, lang)
+    text = parsed.text
+    assert text == text.strip(" \n")
+    assert "\n\n\n" not in text
+    position = 0
+    for start, end, target in parsed.links:
+        assert position <= start < end <= len(text)
+        assert text[start:end] == text[start:end].strip(" \n")
+        assert target.strip()
+        position = end
+    assert parsed.sections[0][2] == 0
+    for start, end, level, heading in parsed.sections:
+        assert 0 <= start <= end <= len(text)
+        assert (level == 0) == (heading == "")
+    assert parse(wikitext, lang) == parsed
+
+
+@pytest.mark.parametrize(
+    "wikitext",
+    [
+        "{{" * 20_000,
+        "{{a|" * 10_000 + "}}" * 10_000,
+        "[[" * 20_000,
+        "[[File:a|" * 10_000 + "]]" * 10_000,
+        "[[a [[b]] " * 10_000,
+        "\n{|" * 10_000,
+        "\n{|" * 10_000 + "\n|}" * 10_000,
+        "\n{|\n==h==" * 5_000,
+        "<ref>" * 20_000,
+        "<ref><math>" * 10_000,
+        "<!--" * 20_000,
+        "<table>" * 10_000,
+        "-{" * 20_000,
+        "'" * 100_000,
+        "[http://" * 20_000,
+        "<div " * 20_000,
+        "&amp" * 50_000,
+        "(" * 50_000 + "{{a}}" + ")" * 50_000,
+    ],
+    ids=lambda wikitext: wikitext[:12].strip(),
+)
+def test_hostile_pages_are_read_in_linear_time(wikitext):
+    parse(wikitext, "zh")  # quadratic time would be minutes here
