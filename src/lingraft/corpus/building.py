@@ -23,6 +23,27 @@ from lingraft.errors import LingraftError
 
 STAGE = "corpus build"
 
+_DROPS = (
+    "wikitext_",
+    "links_no_",
+    "links_red_link",
+    "names_dropped_",
+    "redirects_unusable",
+    "redirects_broken",
+    "redirect_cycles",
+    "other_namespace",
+    "empty_text",
+    "invalid_",
+    "malformed_",
+    "oversized_",
+    "deleted_",
+    "truncated",
+    "corrupt",
+    "title_conflicts",
+    "name_conflicts",
+)
+"""How the counters begin that count what did not make it."""
+
 
 class BuildConfig(Config):
     """What goes into a corpus."""
@@ -126,11 +147,13 @@ class _Build:
         for key, result in results.items():
             self.shards.append(int(key))
             self.tally.update(result["counters"])
-            self.problems += result["problems"]
-        for problem in self.problems:
+            self._warn(result["problems"])
+
+    def _warn(self, problems: list[str]) -> None:
+        for problem in problems:
+            self.problems.append(problem)
             self.run.log("problem", message=problem)
-            if not self.quiet:
-                print(f"warning: {problem}", file=sys.stderr)
+            print(f"warning: {problem}", file=sys.stderr)
 
     def _tasks(self, enough: Any) -> Iterator[engine.Task]:
         from lingraft.corpus.extract import Extraction
@@ -156,7 +179,8 @@ class _Build:
         """Write titles.arrow and names.parquet."""
         done = runs.read_json(self.work / "titles.json")
         if done is not None:
-            self.tally.update(done)
+            self.tally.update(done["counters"])
+            self._warn(done["problems"])
             return
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -164,8 +188,10 @@ class _Build:
 
         from lingraft.entities.alignment import gather, wiki_id
         from lingraft.entities.titles import write_index
+        from lingraft.wikimedia.compressed import Problem
 
         tally: Counter[str] = Counter()
+        problems: list[Problem] = []
         sources = [*self.config.wikidata, *self.config.titles]
         header = self.headers[0]
         own_wiki = header.dbname if header.dbname and header.lang == self.config.lang else wiki_id(self.config.lang)
@@ -177,6 +203,8 @@ class _Build:
                 self.config.wikidata,
                 self.config.titles,
                 tally,
+                problems,
+                strict=self.config.strict,
                 on_file=lambda path: bar.advance(path.stat().st_size, path.name),
             )
         seen = pa.concat_tables(
@@ -194,8 +222,10 @@ class _Build:
             )
         with self.run.write("names.parquet") as path:
             pq.write_table(alignment.names, path, compression="zstd")
-        runs.write_json(self.work / "titles.json", dict(tally))
+        messages = [problem.message for problem in problems]
+        runs.write_json(self.work / "titles.json", {"counters": dict(tally), "problems": messages})
         self.tally.update(tally)
+        self._warn(messages)
 
     def resolve(self) -> None:
         """Write the shards of the corpus."""
@@ -220,14 +250,17 @@ class _Build:
         from lingraft.corpus.statistics import describe
 
         if not self.tally["articles"]:
+            pages, others = self.tally["pages"], self.tally["other_namespace"]
             raise LingraftError(
                 f"no articles in {', '.join(dump.name for dump in self.config.dump)}",
-                f"{self.tally['pages']} pages of its main namespace and {self.tally['other_namespace']} more were read.",
+                f"{pages} pages of the main namespace and {others} of others were read.",
                 "Check that the file is a pages-articles dump of a wiki.",
             )
         counters = dict(sorted(self.tally.items()))
         rows = [{"name": name, "value": value} for name, value in counters.items()]
-        self.run.write_table("counters", rows, kind="counts", title="Counters")
+        dropped = [row for row in rows if row["name"].startswith(_DROPS) and row["value"]]
+        self.run.write_table("drops", dropped, kind="counts", title="Left out or unresolved, by reason")
+        self.run.write_table("counters", [row for row in rows if row not in dropped], title="Counters")
         statistics = describe(self.run.path, counters, self.config.lang, self.config.names)
         self.run.write_table("statistics", statistics.rows(), title=f"The corpus ({self.config.lang})")
         for lang, frequent in statistics.frequent_names.items():

@@ -14,6 +14,8 @@ import pyarrow as pa
 
 from lingraft.entities.names import NAMES_SCHEMA, entity_of_pivot, name_from_title
 from lingraft.entities.titles import normalise
+from lingraft.errors import LingraftError
+from lingraft.wikimedia.compressed import Problem
 from lingraft.wikimedia.siteinfo import Site, site
 from lingraft.wikimedia.title_pairs import pairs
 from lingraft.wikimedia.wikidata import sitelinks
@@ -41,43 +43,50 @@ def gather(
     wikidata: Sequence[Path],
     title_pairs: Sequence[Path],
     tally: Counter[str],
+    problems: list[Problem],
+    *,
+    strict: bool = False,
     on_file: Callable[[Path], None] = lambda path: None,
 ) -> Alignment:
     """Read Wikidata dumps and files of title pairs (own title, title in the first name language).
 
     `own_wiki` is the database name whose sitelinks are this wiki's titles. Memory grows with the titles of this wiki,
-    not with the dumps.
+    not with the dumps. Damaged files add to `problems`, or raise LingraftError when `strict`.
     """
     rows = _Rows()
-    name_sites = {wiki_id(lang): (lang, site(lang)) for lang in name_languages}
-    pivot_entities: dict[str, int] = {}
     pivot_lang = name_languages[0] if name_languages else None
+    pivot_entities: dict[str, int] = {}
+    found: Counter[str] = Counter()
+    name_sites = {wiki_id(lang): lang for lang in name_languages}
     for path in wikidata:
-        for entity, titles in sitelinks(path, {own_wiki, *name_sites}, tally):
-            pivot = titles.get(wiki_id(pivot_lang)) if pivot_lang and title_pairs else None
-            if pivot is not None:
-                pivot_entities.setdefault(pivot, entity)
+        for entity, titles in sitelinks(path, {own_wiki, *name_sites}, found, problems, strict=strict):
+            if title_pairs and pivot_lang and wiki_id(pivot_lang) in titles:
+                pivot_entities.setdefault(titles[wiki_id(pivot_lang)], entity)
             own_title = normalise(titles.get(own_wiki, ""), wiki)
-            if not own_title:
-                continue
-            rows.align(own_title, entity)
-            for name_site, (lang, _) in name_sites.items():
-                if name_site in titles:
-                    rows.name(entity, lang, titles[name_site], "sitelink", tally)
+            if own_title:
+                rows.align(own_title, entity)
+                for name_site, lang in name_sites.items():
+                    if name_site in titles:
+                        rows.name(entity, lang, titles[name_site], "sitelink", tally)
         on_file(path)
+    tally.update({f"wikidata_{reason}": count for reason, count in found.items()})
+    found.clear()
+    if title_pairs and pivot_lang is None:
+        raise LingraftError("title pairs, but no language of names", cure="Say in which language: names: [en].")
     for path in title_pairs:
-        for own, pivot in pairs(path, tally):
-            own_title = normalise(own, wiki)
-            pivot_title = normalise(pivot, name_sites[wiki_id(pivot_lang)][1])
+        pivot_site = site(pivot_lang)
+        for own, pivot in pairs(path, found, problems, strict=strict):
+            own_title, pivot_title = normalise(own, wiki), normalise(pivot, pivot_site)
             if not own_title or not pivot_title:
-                tally["title_pairs_invalid_title"] += 1
+                found["invalid_title"] += 1
                 continue
             entity = pivot_entities.get(pivot_title)
-            tally["title_pairs_with_entity" if entity else "title_pairs_without_entity"] += 1
+            found["with_qid" if entity else "without_qid"] += 1
             entity = entity or entity_of_pivot(pivot_title)
             rows.align(own_title, entity)
             rows.name(entity, pivot_lang, pivot_title, "title_pair", tally)
         on_file(path)
+    tally.update({f"title_pairs_{reason}": count for reason, count in found.items()})
     return rows.finish(tally)
 
 

@@ -4,7 +4,7 @@ Pairing removes the items' own difficulty, so far smaller differences show than 
 same holds the other way: overlapping intervals do not mean that two models are equal.
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,10 @@ class Comparison:
 
     differs: dict[str, tuple[Any, Any]]
     """Entries of the two signatures that differ, the tokenizer's aside: with any, more than the model changed."""
+
+    def as_row(self) -> dict[str, Any]:
+        """Return the comparison as a row of a table."""
+        return asdict(self) | {"differs": ", ".join(self.differs)}
 
 
 def compare(run_a: str | Path, run_b: str | Path, *, resamples: int = 10_000, seed: int = 0) -> list[Comparison]:

@@ -1,7 +1,7 @@
 """Read Wikidata's entity JSON dumps (plain, bzip2, gzip, xz): which page of which wiki is about which item.
 
 A dump has one entity a line, and one line may be megabytes of claims; what is wanted stands at its two ends. The last
-`"sitelinks":` of a line cannot lie inside a string (its quotes would be escaped), so only the tail behind it is decoded;
+`"sitelinks":` of a line cannot lie inside a string (its quotes would be escaped), so only the tail from it is decoded;
 labels and aliases stand before `"claims":`. A line that is laid out otherwise is decoded whole. Reading then costs
 little more than unpacking: fetch the `.json.gz`, which unpacks about ten times faster than the `.json.bz2`.
 
@@ -28,7 +28,7 @@ MAX_LINE = 64 << 20
 """Default limit of an entity's JSON; the largest entities have a few MB."""
 
 _ID = re.compile(
-    rb'\s*\{(?:\s*"(?:type|pageid|ns|title|lastrevid|modified)"\s*:\s*(?:"[^"\\]*"|\d+)\s*,)*'
+    rb'\s*\{(?:\s*"(?:type|datatype|pageid|ns|title|lastrevid|modified)"\s*:\s*(?:"[^"\\]*"|\d+)\s*,)*'
     rb'\s*"id"\s*:\s*"([QPLqpl])(\d{1,18})"'
 )
 _SITELINKS = b'"sitelinks":'
@@ -94,78 +94,78 @@ def items(
     None asks for all, () for none, which is then not decoded. Raises LingraftError for a file without any entity, and
     with `strict` for one that is cut off or damaged.
     """
-    opened = closed = faulty = last_is_bad = False
-    num_entities, number = 0, 0
-    before = tally["truncated"] + tally["corrupt"]
-    for number, line in enumerate(lines(path, tally, problems, max_bytes=max_line, strict=strict), start=1):
+    opened = closed = last_is_bad = False
+    num_lines = num_entities = 0
+    faults = _faults(tally)
+    for line in lines(path, tally, problems, max_bytes=max_line, strict=strict):
+        num_lines += 1
         line = line.strip().removesuffix(b",")
         if line in (b"", b"[", b"]"):
-            opened, closed = opened or line == b"[", line == b"]" or (closed and not line)
+            opened, closed = opened or line == b"[", closed or line == b"]"
             continue
         found = _entity(line, sites, languages)
         last_is_bad, closed = found == "bad_json", False
-        if isinstance(found, str):
-            tally[found] += 1
-            num_entities += found in _SKIPPED.values()
-        else:
+        if isinstance(found, Item):
             tally["items"] += 1
             num_entities += 1
             yield found
-    faulty = tally["truncated"] + tally["corrupt"] > before
-    if opened and not closed and not faulty:
-        tally["bad_json"] -= last_is_bad  # a line that was cut off is no bad line
+        else:
+            tally[found] += 1
+            num_entities += found in _SKIPPED.values()
+    if opened and not closed and _faults(tally) == faults:
+        if last_is_bad:
+            tally["bad_json"] -= 1  # it was cut off
         tally["truncated"] += 1
-        where = f"in line {number:,}" if last_is_bad else f"after line {number:,}"
-        message = f"dump is cut off: {path.name} ends {where}, without the ']' that closes the list."
-        problem = Problem("truncated", f"{path.name}, line {number:,}", message)
+        where = f"inside line {num_lines:,}" if last_is_bad else f"after line {num_lines:,}"
+        message = f"dump is cut off: {path.name} ends {where}, without the ']' that closes its list."
+        problem = Problem("truncated", f"{path.name}, line {num_lines:,}", message)
         if problems is not None:
             problems.append(problem)
         if strict:
-            raise problem.error(f"{num_entities:,} complete entities were read.")
+            raise problem.error(f"{num_entities:,} complete entities were read before it.")
     if num_entities == 0:
         why = unread_format(path) or 'Not one of its lines is a JSON object with an id such as "Q42".'
-        cure = "Give an entity dump with one entity a line: latest-all.json.gz of dumps.wikimedia.org/wikidatawiki/entities."
+        cure = "Give an entity dump, one entity a line: dumps.wikimedia.org/wikidatawiki/entities/latest-all.json.gz."
         raise LingraftError(f"{path} holds no Wikidata entity", why, cure)
+
+
+def _faults(tally: Counter[str]) -> int:
+    return tally["truncated"] + tally["corrupt"]
 
 
 def _entity(line: bytes, sites: Collection[str] | None, languages: Collection[str] | None) -> Item | str:
     """Return the item that `line` is, or the reason why there is none."""
-    wanted = [
-        key for key, asked in (("sitelinks", sites), ("labels", languages), ("aliases", languages)) if asked != ()
-    ]
+    wants_titles, wants_names = sites != (), languages != ()
+    wanted = ({"sitelinks"} if wants_titles else set()) | ({"labels", "aliases"} if wants_names else set())
     try:
         found = _ID.match(line)
         entity = {} if found else orjson.loads(line)
-        kind, number = (found[1], found[2]) if found else _id_of(entity)
-        kind = kind.upper()
-        if kind in _SKIPPED:
-            return _SKIPPED[kind]
+        kind, number = (found[1].upper(), int(found[2])) if found else _id_of(entity)
         if kind != b"Q":
-            return "no_id"
+            return _SKIPPED.get(kind, "no_id")
         if found:
-            entity = (_tail(line) if "sitelinks" in wanted else {}) | (_head(line) if "labels" in wanted else {})
-            if not entity.keys() >= set(wanted):
+            entity = (_tail(line) if wants_titles else {}) | (_head(line) if wants_names else {})
+            if not entity.keys() >= wanted:
                 entity = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return "bad_json"
-    try:
         return Item(
-            int(number),
-            _titles(entity.get("sitelinks"), sites) if "sitelinks" in wanted else {},
+            number,
+            {site: _title(link) for site, link in _asked(entity.get("sitelinks"), sites)},
             {language: label["value"] for language, label in _asked(entity.get("labels"), languages)},
             {
-                language: [name["value"] for name in names]
-                for language, names in _asked(entity.get("aliases"), languages)
+                language: [alias["value"] for alias in many]
+                for language, many in _asked(entity.get("aliases"), languages)
             },
         )
+    except orjson.JSONDecodeError:
+        return "bad_json"
     except (AttributeError, KeyError, TypeError):
         return "bad_entity"
 
 
-def _id_of(entity: Any) -> tuple[bytes, bytes]:
+def _id_of(entity: Any) -> tuple[bytes, int]:
     name = entity.get("id") if isinstance(entity, dict) else None
-    match = re.fullmatch(r"([QPLqpl])(\d{1,18})(?:-\w+)?", name) if isinstance(name, str) else None
-    return (match[1].encode(), match[2].encode()) if match else (b"", b"")
+    found = re.fullmatch(r"([QPL])(\d{1,18})", name.upper()) if isinstance(name, str) else None
+    return (found[1].encode(), int(found[2])) if found else (b"", 0)
 
 
 def _tail(line: bytes) -> dict[str, Any]:
@@ -194,5 +194,5 @@ def _asked(values: Any, keys: Collection[str] | None) -> Iterator[tuple[str, Any
     yield from values.items() if keys is None else ((key, values[key]) for key in keys if key in values)
 
 
-def _titles(values: Any, sites: Collection[str] | None) -> dict[str, str]:
-    return {site: link if isinstance(link, str) else link["title"] for site, link in _asked(values, sites)}
+def _title(link: Any) -> str:
+    return link if isinstance(link, str) else link["title"]  # the dumps of 2013 wrote the bare title
