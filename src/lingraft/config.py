@@ -18,6 +18,7 @@ from typing import Annotated, Any, Self, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from lingraft.errors import LingraftError, did_you_mean
 
@@ -33,7 +34,7 @@ def _parse_size(value: Any) -> Any:
     digits = text.rstrip("kmgib ")
     try:
         return int(float(digits) * _UNITS[text[len(digits) :].strip()])
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         raise ValueError(
             f"{value!r} is not a size: write a number, with k, M, G or KiB, MiB, GiB if you like"
         ) from None
@@ -56,7 +57,12 @@ InputPath = Annotated[Path, Field(json_schema_extra={"input": True})]
 ModelName = Annotated[str, Field(json_schema_extra={"input": True})]
 """A folder with a Hugging Face model, known by its content; or a model's name on the hub, known by name."""
 
-Names = Annotated[list[str], BeforeValidator(lambda value: value.split(",") if isinstance(value, str) else value)]
+
+def _split(value: Any) -> Any:
+    return [name for part in value.split(",") if (name := part.strip())] if isinstance(value, str) else value
+
+
+Names = Annotated[list[str], BeforeValidator(_split)]
 """Several names: a list, or one text with commas."""
 
 
@@ -84,13 +90,19 @@ class Config(BaseModel):
         return found
 
     def _paths_of(self, name: str) -> list[Path]:
-        extra = type(self).model_fields[name].json_schema_extra
         value = getattr(self, name)
-        if not (isinstance(extra, dict) and extra.get("input")) or value is None:
+        if value is None or not _is_input(type(self).model_fields[name]):
             return []
         if isinstance(value, str):  # a model: a folder, or else a name on the hub
             return [Path(value)] if Path(value).exists() else []
         return [value] if isinstance(value, Path) else list(value)
+
+
+def _is_input(field: FieldInfo) -> bool:
+    """Whether the type of a field is one of the inputs above, alone or beside others (`InputPath | None`)."""
+    notes = [note for part in get_args(field.annotation) for note in getattr(part, "__metadata__", ())]
+    extras = [field.json_schema_extra, *(getattr(note, "json_schema_extra", None) for note in notes)]
+    return any(isinstance(extra, dict) and extra.get("input") for extra in extras)
 
 
 def _plain(value: Any) -> Any:
@@ -176,7 +188,7 @@ def _explain(error: ValidationError, kind: type[Config], place: str, overrides: 
     for problem in error.errors(include_url=False):
         path = [str(part) for part in problem["loc"]]
         where = f"section {'.'.join(path[:-1])}" if len(path) > 1 else "the top level"
-        origin = "--set" if any(override.startswith(".".join(path)) for override in overrides) else place
+        origin = "--set" if any(_overlap(override, path) for override in overrides) else place
         if problem["type"] == "extra_forbidden":
             valid = _fields_at(kind, path[:-1])
             hint = did_you_mean(path[-1], valid)
@@ -190,6 +202,11 @@ def _explain(error: ValidationError, kind: type[Config], place: str, overrides: 
             given = f" (given: {problem['input']!r})" if path and problem["type"] != "value_error" else ""
             lines.append(f"{'.'.join(path) or kind.__name__} in {origin}: {message}{given}")
     return LingraftError("\n".join(lines), cure="\n".join(dict.fromkeys(cures)))
+
+
+def _overlap(override: str, path: list[str]) -> bool:
+    """Whether an override sets the value at `path`, or one around it or inside of it."""
+    return all(one == other for one, other in zip(override.partition("=")[0].strip().split("."), path, strict=False))
 
 
 def _fields_at(kind: type[Config], path: list[str]) -> list[str]:

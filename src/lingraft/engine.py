@@ -10,10 +10,12 @@ shard that it was at is known by name. The other workers finish theirs, and the 
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +89,25 @@ def _run_one(step: Step, task: Task, markers: Path) -> dict[str, Any]:
     return counters
 
 
+def _leave_with_parent() -> None:
+    """End this worker when the process that started it is gone: after a kill -9 it would wait for ever."""
+
+    def watch() -> None:
+        connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _Pool:
     """`workers` pools of one process each, so that a broken one tells which task broke it."""
 
     def __init__(self, workers: int):
         methods = multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
-        self._idle = [ProcessPoolExecutor(1, mp_context=self._context) for _ in range(workers)]
+        self._idle = [
+            ProcessPoolExecutor(1, mp_context=self._context, initializer=_leave_with_parent) for _ in range(workers)
+        ]
         self._busy: dict[Future, tuple[str, ProcessPoolExecutor]] = {}
 
     def submit(self, step: Step, task: Task, markers: Path, finish: Callable[[str, dict[str, Any]], None]) -> None:
@@ -114,8 +128,10 @@ class _Pool:
             except BrokenProcessPool:
                 raise LingraftError(
                     f"the worker at shard {key} died",
-                    "It was killed from outside, most often for want of memory.",
-                    "Repeat the command, with fewer --workers if memory is short: finished shards are kept.",
+                    "It was killed from outside, most often for want of memory; or it could not start, because a script"
+                    " calls lingraft at its top level.",
+                    "Repeat the command, with fewer --workers if memory is short: finished shards are kept."
+                    " In a script, put the call under if __name__ == '__main__':",
                 ) from None
             self._idle.append(worker)
             finish(key, counters)

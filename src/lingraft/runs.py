@@ -18,6 +18,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import sys
@@ -34,6 +35,7 @@ from lingraft.errors import LingraftError
 SAMPLE = 1 << 20
 TableKind = Literal["table", "counts", "curve", "scores", "examples"]
 _HOUSEKEEPING = {"request.json", "manifest.json", "lock", "log.jsonl"}
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
 
 
 def open(
@@ -83,9 +85,11 @@ class Run:
             ) from None
         try:
             self._lock.truncate(0)
-            self._lock.write(f"process {os.getpid()} on {socket.gethostname()}")
-            self._lock.flush()
+            os.write(self._lock.fileno(), f"process {os.getpid()} on {socket.gethostname()}".encode())
             self._claim()
+        except OSError as error:
+            self.__exit__()
+            raise _unwritable(self.path, error) from error
         except BaseException:
             self.__exit__()
             raise
@@ -96,13 +100,15 @@ class Run:
 
     def _claim(self) -> None:
         held = read_json(self.path / "request.json")
-        strangers = sorted(entry.name for entry in self.path.iterdir() if entry.name not in _HOUSEKEEPING)
-        if held is None and strangers:
+        made = self._made()
+        if held is None and made:
             raise LingraftError(
-                f"{self.path} is not a run folder and not empty: it holds {', '.join(strangers[:3])}",
+                f"{self.path} is not a run folder and not empty: it holds {', '.join(made[:3])}",
                 "lingraft never writes among files that it did not make.",
                 "Choose another --out, or empty the folder yourself.",
             )
+        if not made and not self.complete:
+            held = None  # a run that failed before it made anything: nothing to resume, nothing to lose
         if held is not None and (difference := _difference(held, self.request, self.complete)):
             if not self.overwrite:
                 raise LingraftError(
@@ -117,11 +123,28 @@ class Run:
         self.resumed = held is not None
         if held is None:
             write_json(self.path / "request.json", self.request)
+        elif not self.complete:
+            self._sweep()
+
+    def _made(self) -> list[str]:
+        """Return the names of what the folder holds besides the files that every run folder has."""
+        names = (entry.name for entry in self.path.iterdir())
+        return sorted(name for name in names if _final_name(name) not in _HOUSEKEEPING)
+
+    def _sweep(self) -> None:
+        """Remove what a killed process had half written; run folders inside have locks of their own, and sweep too."""
+        for folder, inside, files in os.walk(self.path):
+            inside[:] = [name for name in inside if not Path(folder, name, "lock").exists()]
+            for name in files:
+                if _TEMPORARY.fullmatch(name):
+                    Path(folder, name).unlink()
 
     def _clear(self) -> None:
-        (self.path / "manifest.json").unlink(missing_ok=True)  # first: a half-cleared folder must not look complete
+        # First of all, a half-cleared folder must look neither complete nor like one that can be resumed.
+        (self.path / "manifest.json").unlink(missing_ok=True)
+        write_json(self.path / "request.json", {"stage": "a removal that was interrupted"})
         for entry in self.path.iterdir():
-            if entry.name == "lock":
+            if entry.name in ("lock", "request.json"):
                 continue
             shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
@@ -160,8 +183,11 @@ class Run:
     def log(self, event: str, **fields: Any) -> None:
         """Add one line to log.jsonl."""
         line = json.dumps({"time": round(time.time(), 3), "event": event} | fields, ensure_ascii=False, default=str)
-        with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+        try:
+            with (self.path / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise _unwritable(self.path / "log.jsonl", error) from error
 
     @contextlib.contextmanager
     def timed(self, part: str) -> Iterator[None]:
@@ -210,7 +236,7 @@ def state(path: str | Path, stage: str, config: Config) -> str:
     """Say in one line what a run of `config` in the folder `path` would find; nothing is written."""
     run = Run(Path(path), stage, config, overwrite=False, versions=[])
     held = read_json(run.path / "request.json")
-    if held is None:
+    if held is None or not (run.complete or run._made()):
         return "output: new"
     difference = _difference(held, run.request, run.complete)
     if difference:
@@ -301,14 +327,21 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise LingraftError(
-            f"cannot write {path}",
-            error.strerror or str(error),
-            "Free some space (or choose another --out) and repeat the command: what is done stays done.",
-        ) from error
+        raise _unwritable(path, error) from error
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _unwritable(path: Path, error: OSError) -> LingraftError:
+    cure = "Free some space (or choose another --out) and repeat the command: what is done stays done."
+    return LingraftError(f"cannot write {path}", error.strerror or str(error), cure)
+
+
+def _final_name(name: str) -> str:
+    """Return the name that a temporary file of `atomic` would get; any other name is its own."""
+    found = _TEMPORARY.fullmatch(name)
+    return found[1] if found else name
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,22 +1,16 @@
 """A made-up corpus, its tiny model and its encoding, built once a session."""
 
-import importlib.util
 import random
 from pathlib import Path
 
 import pytest
+from adapt_helpers import TINY, helpers
 
-from lingraft.adapt import Tiny, make_tiny
+from lingraft.adapt import make_tiny
 from lingraft.augment import EncodeConfig, encode
-
-_place = Path(__file__).parents[1] / "augment" / "conftest.py"
-_spec = importlib.util.spec_from_file_location("augment_helpers", _place)
-helpers = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(helpers)
 
 CITIES = ["Αθήνα", "Ρώμη", "Παρίσι", "Τόκιο"]
 NAMES = [(1, "en", "Athens"), (2, "en", "Rome"), (3, "en", "Paris"), (4, "en", "Tokyo")]
-TINY = Tiny(vocabulary=400, hidden=16, layers=1, heads=2, positions=128)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 import pytest
-from conftest import TINY, helpers
+from adapt_helpers import TINY, helpers
 
 from lingraft.adapt import make_tiny
 from lingraft.errors import LingraftError

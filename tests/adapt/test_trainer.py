@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import TINY, helpers
+from adapt_helpers import TINY, helpers
 
 from lingraft.adapt import Lora, TrainConfig, Training, make_tiny, train
 from lingraft.adapt.checkpoints import keep_newest, latest, seal

@@ -1,5 +1,5 @@
 import pytest
-from conftest import TEXTS, trained
+from augment_helpers import TEXTS, trained
 
 from lingraft.augment import spans
 from lingraft.augment.spans import token_span

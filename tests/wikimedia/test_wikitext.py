@@ -52,6 +52,8 @@ def test_internal_links_follow_mediawiki(lang, wikitext, text, links):
     [
         ("'''Bold''' and ''italic'' and '''''both'''''", "Bold and italic and both"),
         ("l''''Île'''", "l'Île"),
+        ("dans l'''Iliade'' d''''Homère'''", "dans l'Iliade d'Homère"),  # an apostrophe and italics, not bold
+        ("'''B'''s l'''[[Iliade]]'' ''x''", "Bs l'Iliade x"),
         ("[http://a.org a label] [http://b.org] http://c.org", "a label http://c.org"),
         ("a<ref>note</ref> b<ref name=x/> c<ref>{{cite}}<br></ref>", "a b c"),
         ("a<ref>unclosed", "aunclosed"),
@@ -93,6 +95,12 @@ def test_markup_becomes_text(wikitext, text):
         ("x ({{a}}, 1900; {{b}}) z", "x (1900) z"),
         ("x ({{a}}), z", "x, z"),
         ("f() ({{a}})", "f()"),  # brackets that were empty before stay
+        ("柏林（{{lang|de|Berlin}}）是", "柏林是"),
+        ("柏林（はくりん、{{a}}{{b}}、{{c}}）", "柏林（はくりん）"),
+        ("x (y: z, {{a}} ; {{b}};) w", "x (y: z) w"),
+        ("x&nbsp;{{a}})", "x)"),
+        ("x<ref>a</ref> <ref name=b/>, y (<ref>c</ref>) z ([[File:d.png]]) {{e}}.", "x, y z."),
+        ("=={{a}}==\n== b {{c}} ==", "b"),
         ("{{a\n|b=1\n|c={{d}}\n}}\n'''Text'''", "Text"),
     ],
 )
@@ -127,6 +135,13 @@ def test_sections_nest_and_begin_after_their_headings():
     assert anchors("== [[B|b]] ==\n", "en") == [("b", "B")]
 
 
+def test_headings_are_one_line_without_space_around():
+    parsed = parse("=== [[File:flag.svg|20px]] [[A| a]] ===\nx\n== <center>b</center> c ==\ny", "en")
+    assert parsed.text == "a\n\nx\n\nb c\n\ny"
+    assert [heading for *_, heading in parsed.sections] == ["", "a", "b c"]
+    assert parsed.links == [(0, 1, "A")]
+
+
 def test_drops_are_counted_by_reason():
     wikitext = "{{a}}{{b}}<ref>c</ref>[[File:d.png]][[Category:e]]\n{|\n|}\n{|\n<math>f</math>"
     drops = parse(wikitext, "en").drops
@@ -142,9 +157,9 @@ def test_drops_are_counted_by_reason():
 
 
 PIECES = st.sampled_from(
-    "[[ ]] [ ] {{ }} {{{ }}} {| |} |- | \n \n\n == === * # : ; '' ''' ''''' <ref> </ref> <ref/> <nowiki> </nowiki> <table> "
-    "</table> <!-- --> <br> <div> </div> &amp; &#91; &lt; -{ }- __TOC__ http:// [http://x File: Category: :en: # Αθήνα "
-    "x y z 東京 \u00a0 \t ( ) , . \x00 \x04 \x05 \ufdd0 <math> </math> <pre> </pre>".split(" ")
+    "[[ ]] [ ] {{ }} {{{ }}} {| |} |- | \n \n\n == === * # : ; '' ''' ''''' <ref> </ref> <ref/> <nowiki> </nowiki> "
+    "<table> </table> <!-- --> <br> <div> </div> &amp; &#91; &lt; -{ }- __TOC__ http:// [http://x File: Category: :en: "
+    "# Αθήνα x y z 東京 \u00a0 \t ( ) , . \x00 \x04 \x05 \ufdd0 <math> </math> <pre> </pre>".split(" ")
 )
 
 

@@ -2,7 +2,7 @@
 
 Sequence k of the run is a function of the config alone, so a resumed run needs only the step it stopped at. A
 checkpoint counts when its marker exists, and half-written ones are removed: on CPU in float32 a run killed at any
-moment gives the same losses and the same weights, to the bit, as one that was not (tests/adapt/test_resume.py).
+moment gives the same losses and the same weights, to the bit, as one that was not (tests/adapt/test_adapt_resume.py).
 The defaults are LEIA's. Its 2,048 sequences a step are batch 1 x accumulation 256 on 8 GPUs; on one, accumulate 2048.
 
     lingraft train recipes/quickstart.yaml

@@ -13,9 +13,9 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from lingraft import engine, progress, runs
 from lingraft.config import Config, InputPaths, Names, Size
@@ -81,6 +81,12 @@ class BuildConfig(Config):
             site(lang)
         return names
 
+    @model_validator(mode="after")
+    def _title_pairs_need_a_language(self) -> Self:
+        if self.titles and not self.names:
+            raise ValueError("title pairs give names in the first name language, and names is empty: say names: [en]")
+        return self
+
 
 def build(
     config: BuildConfig, out: str | Path, *, workers: int | None = None, overwrite: bool = False, quiet: bool = False
@@ -117,10 +123,21 @@ class _Build:
         self.config, self.run, self.work, self.workers, self.quiet = config, run, work, workers, quiet
         self.headers = [read_header(dump) for dump in config.dump]
         self.site = site(config.lang, self.headers[0])
+        self._open_sources()
         self.tally: Counter[str] = Counter()
         self.problems: list[str] = []
         self.keep: dict[int, int] = {}
         self.shards: list[int] = []
+
+    def _open_sources(self) -> None:
+        """Read the first line of each source of alignment: a wrong file is known now, not after hours of parsing."""
+        from lingraft.wikimedia.title_pairs import pairs
+        from lingraft.wikimedia.wikidata import sitelinks
+
+        for path in self.config.wikidata:
+            next(sitelinks(path, (), Counter()), None)
+        for path in self.config.titles:
+            next(pairs(path, Counter()), None)
 
     def extract(self) -> None:
         """Parse every shard of the dump."""
@@ -194,7 +211,7 @@ class _Build:
         problems: list[Problem] = []
         sources = [*self.config.wikidata, *self.config.titles]
         header = self.headers[0]
-        own_wiki = header.dbname if header.dbname and header.lang == self.config.lang else wiki_id(self.config.lang)
+        own_wiki = header.dbname if header.dbname and header.lang == self.site.lang else wiki_id(self.site.lang)
         with progress.bar("alignment", sum(path.stat().st_size for path in sources), "B", quiet=self.quiet) as bar:
             alignment = gather(
                 self.site,
@@ -231,7 +248,7 @@ class _Build:
         """Write the shards of the corpus."""
         from lingraft.corpus.resolve import Resolution
 
-        resolution = Resolution(self.run.path, self.work, self.config.lang, tuple(self.config.names), self.keep)
+        resolution = Resolution(self.run.path, self.work, self.site.lang, tuple(self.config.names), self.keep)
         with progress.bar(f"resolve {self.config.lang}", len(self.shards), "shards", quiet=self.quiet) as bar:
             results = engine.run(
                 resolution,
@@ -261,7 +278,7 @@ class _Build:
         dropped = [row for row in rows if row["name"].startswith(_DROPS) and row["value"]]
         self.run.write_table("drops", dropped, kind="counts", title="Left out or unresolved, by reason")
         self.run.write_table("counters", [row for row in rows if row not in dropped], title="Counters")
-        statistics = describe(self.run.path, counters, self.config.lang, self.config.names)
+        statistics = describe(self.run.path, counters, self.site.lang, self.config.names)
         self.run.write_table("statistics", statistics.rows(), title=f"The corpus ({self.config.lang})")
         for lang, frequent in statistics.frequent_names.items():
             self.run.write_table(f"frequent_names_{lang}", frequent, title=f"Most frequent names ({lang})")

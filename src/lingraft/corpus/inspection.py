@@ -66,7 +66,7 @@ def _segments(article: dict[str, Any], names: dict[int, str], limit: int | None)
         (start, start + len(section["heading"]), "heading")
         for section in article["sections"]
         if section["level"]
-        and (start := text.rfind(section["heading"], 0, section["start"])) >= 0
+        and (start := article["text"].rfind(section["heading"], 0, section["start"])) >= 0
         and not any(start < end and begin < start + len(section["heading"]) for begin, end, _ in marks)
     ]
     segments = []

@@ -55,13 +55,15 @@ def gather(
     """
     rows = _Rows()
     pivot_lang = name_languages[0] if name_languages else None
+    pivot_site = site(pivot_lang) if pivot_lang else None
+    pivot_wiki = wiki_id(pivot_site.lang) if pivot_site and title_pairs else None
     pivot_entities: dict[str, int] = {}
     found: Counter[str] = Counter()
-    name_sites = {wiki_id(lang): lang for lang in name_languages}
+    name_sites = {wiki_id(site(lang).lang): lang for lang in name_languages}
     for path in wikidata:
         for entity, titles in sitelinks(path, {own_wiki, *name_sites}, found, problems, strict=strict):
-            if title_pairs and pivot_lang and wiki_id(pivot_lang) in titles:
-                pivot_entities.setdefault(titles[wiki_id(pivot_lang)], entity)
+            if pivot_wiki in titles:
+                pivot_entities.setdefault(titles[pivot_wiki], entity)
             own_title = normalise(titles.get(own_wiki, ""), wiki)
             if own_title:
                 rows.align(own_title, entity)
@@ -71,10 +73,9 @@ def gather(
         on_file(path)
     tally.update({f"wikidata_{reason}": count for reason, count in found.items()})
     found.clear()
-    if title_pairs and pivot_lang is None:
+    if title_pairs and pivot_site is None:
         raise LingraftError("title pairs, but no language of names", cure="Say in which language: names: [en].")
     for path in title_pairs:
-        pivot_site = site(pivot_lang)
         for own, pivot in pairs(path, found, problems, strict=strict):
             own_title, pivot_title = normalise(own, wiki), normalise(pivot, pivot_site)
             if not own_title or not pivot_title:

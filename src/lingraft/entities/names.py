@@ -30,7 +30,10 @@ def name_from_title(title: str, lang: str, tally: Counter[str]) -> str | None:
     if title.startswith("List of "):
         tally[f"names_dropped_list_{lang}"] += 1
         return None
-    name = _PARENTHESES.sub("", title).strip()
+    name, nested = title, 1
+    while nested:  # the innermost parentheses go first
+        name, nested = _PARENTHESES.subn("", name)
+    name = name.strip()
     if not name:
         tally[f"names_dropped_empty_{lang}"] += 1
         return None

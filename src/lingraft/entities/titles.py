@@ -115,7 +115,8 @@ def write_index(path: Path, pages: pa.Table, redirects: pa.Table, aligned: pa.Ta
     """Write the index of one wiki to `path`.
 
     `pages` (title), `redirects` (title, target) and `aligned` (title, entity; a title once) hold normalised titles.
-    Redirect chains are followed; cycles end nowhere and are counted. The entity of a redirect page goes to its final
+    Redirect chains are followed; cycles end nowhere and are counted. A title that is also a page is no redirect
+    (dumps may overlap, and titles meet in their normal form). The entity of a redirect page goes to its final
     page when that has none (several: the smallest id).
     """
     titles = pa.chunked_array(
@@ -133,6 +134,11 @@ def write_index(path: Path, pages: pa.Table, redirects: pa.Table, aligned: pa.Ta
     index = TitleIndex(titles, hashes, np.arange(size), np.zeros(size, np.int64), np.zeros(size, np.int8))
 
     redirect_rows, target_rows = (index.find(redirects.column(name).to_pylist()) for name in ("title", "target"))
+    is_page = np.zeros(size, dtype=np.int8)
+    is_page[index.find(pages.column("title").to_pylist())] = 1
+    shadowed = is_page[redirect_rows] > 0
+    tally["redirects_shadowed"] = int(shadowed.sum())
+    redirect_rows, target_rows = redirect_rows[~shadowed], target_rows[~shadowed]
     final = np.arange(size, dtype=np.int64)
     final[redirect_rows] = target_rows
     tally["redirects"] = len(redirect_rows)
@@ -150,9 +156,6 @@ def write_index(path: Path, pages: pa.Table, redirects: pa.Table, aligned: pa.Ta
     tally["redirect_cycles"] = int(lost[redirect_rows].sum())
     final = np.where(lost, np.arange(size), final)
 
-    is_page = np.zeros(size, dtype=np.int8)
-    is_page[index.find(pages.column("title").to_pylist())] = 1
-    is_page[np.flatnonzero(lost & is_redirect)] = 0
     tally["redirects_broken"] = int((~is_page[final[redirect_rows]].astype(bool) & ~lost[redirect_rows]).sum())
 
     entities = np.zeros(size, dtype=np.int64)

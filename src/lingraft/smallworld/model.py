@@ -28,7 +28,7 @@ class FreshConfig(Config):
     corpora: InputPaths
     """Folders of finished `corpus build`s, whose words make the vocabulary."""
 
-    hidden: int = Field(128, ge=8)
+    hidden: int = Field(64, ge=8)
     """Width of the model."""
 
     layers: int = Field(3, ge=1)

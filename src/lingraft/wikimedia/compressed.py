@@ -24,8 +24,8 @@ from typing import BinaryIO, Protocol
 
 from lingraft.errors import LingraftError
 
-FEED = 1 << 18
-"""Packed bytes given to a decompressor at once: a damaged bzip2 stream loses at most so much before the damage."""
+FEED = 1 << 16
+"""Packed bytes given to a decompressor at once; what is unpacked of a feed is lost when it turns out to be damaged."""
 
 MAX_CHUNK = 1 << 23
 """Largest chunk of unpacked bytes."""
@@ -201,14 +201,16 @@ class Chunks:
         """
         decompressor = _decompressor(self.format)
         file.seek(start)
-        self.position = start
+        self.position = fed_from = start
         while not decompressor.eof:
-            feed = file.read(FEED) if decompressor.needs_input else b""
-            self.position += len(feed)
+            feed = b""
+            if decompressor.needs_input:
+                fed_from, feed = self.position, file.read(FEED)
+                self.position += len(feed)
             try:
                 data = decompressor.decompress(feed, MAX_CHUNK)
             except _ERRORS as error:
-                return start, Fault("corrupt", start, str(error))
+                return start, Fault("corrupt", fed_from, str(error))
             if data:
                 yield data
             elif not feed and not decompressor.eof and decompressor.needs_input:
@@ -251,16 +253,17 @@ def _next_stream(file: BinaryIO, position: int, limit: int | None = None) -> int
 
 def _as_utf8(chunks: Iterable[bytes | Fault]) -> Iterator[bytes | Fault]:
     """Turn UTF-16 with a byte order mark into UTF-8; drop the mark of UTF-8; leave everything else as it is."""
-    iterator = iter(chunks)
-    first = next(iterator, b"")
-    if isinstance(first, bytes) and first[:2] in _UTF16:
-        decoder = codecs.getincrementaldecoder(_UTF16[first[:2]])(errors="replace")
-        yield decoder.decode(first[2:]).encode()
-        for chunk in iterator:
-            yield chunk if isinstance(chunk, Fault) else decoder.decode(chunk).encode(errors="replace")
-        return
-    yield first.removeprefix(codecs.BOM_UTF8) if isinstance(first, bytes) else first
-    yield from iterator
+    decoder = None
+    for index, chunk in enumerate(chunks):
+        if isinstance(chunk, Fault):
+            yield chunk
+            continue
+        if index == 0 and chunk[:2] in _UTF16:
+            decoder = codecs.getincrementaldecoder(_UTF16[chunk[:2]])(errors="replace")
+            chunk = chunk[2:]
+        elif index == 0:
+            chunk = chunk.removeprefix(codecs.BOM_UTF8)
+        yield decoder.decode(chunk).encode() if decoder else chunk
 
 
 def lines(

@@ -3,7 +3,7 @@
 Wikitext goes in and simpler wikitext comes out, without anything whose inside is not wikitext or is not shown: what
 `wikitext.parse` sees has no comment, no reference, no formula (one U+FFFC stands for it), no template and no
 `-{variant}-`. Character references are decoded, white space is plain. Where a reference or `<nowiki>` gave a character
-that could be read as markup, a Unicode noncharacter stands for it until the end (`protect`, `UNPROTECT`).
+that could be read as markup, a Unicode noncharacter stands for it until the end (`protect`, `unprotect`).
 
 Every step is one scan with a literal to search for, and what has no end is found without looking for it twice, so the
 time is linear in the text whatever is unclosed or nested (a page of 10,000 unclosed tags or braces is a test).
@@ -18,13 +18,13 @@ from html import unescape
 PLACEHOLDER = "\ufffc"
 """Stands for a formula, score or the like, which has no text."""
 
-_HOLE = "\x00"
-"""Marks where a template stood, until the brackets that it leaves empty are gone; XML cannot carry this character."""
+HOLE = "\x00"
+"""Marks where something was dropped, until `close_holes` has mended its surroundings; XML cannot carry it."""
 
 _DROPPED = frozenset(
     "ref references gallery timeline syntaxhighlight source graph imagemap mapframe maplink templatedata "
-    "templatestyles section inputbox categorytree indicator includeonly charinsert rss quiz dynamicpagelist ce-cite score-data "
-    "languages listing phonos externaldata img map rating".split()
+    "templatestyles section inputbox categorytree indicator includeonly charinsert rss quiz dynamicpagelist ce-cite "
+    "score-data languages listing phonos externaldata img map rating".split()
 )
 _PLACEHELD = frozenset("math chem ce hiero score".split())
 _PROTECTED = frozenset(["nowiki", "pre", "poem"])
@@ -34,14 +34,18 @@ _TAG = re.compile(
 )
 _CLOSE = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _DROPPED | _PLACEHELD | _PROTECTED}
 _MARKUP = "[]{}<>'|=*#:;!-_~&"
-_PROTECT = {ord(char): 0xFDD0 + index for index, char in enumerate(_MARKUP)}
-UNPROTECT = {stand_in: chr(char) for char, stand_in in _PROTECT.items()}
-PROTECTED = re.compile("[\ufdd0-\ufdef]")
+PROTECTED = {chr(0xFDD0 + index): char for index, char in enumerate(_MARKUP)}
+"""Stand-in -> character. A noncharacter is never text, so it can travel for another."""
+
+_PROTECT = {ord(char): stand_in for stand_in, char in PROTECTED.items()}
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _INNERMOST = re.compile(r"\{\{\{[^{}]*+\}\}\}|\{\{[^{}]*+\}\}")
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
-_EMPTIED = re.compile(rf"\([\s,;:]*+{_HOLE}[\s,;:{_HOLE}]*+(\)?)")
+_SEPARATORS = " ,;:、，；："
+_HOLES = re.compile(f"{HOLE}(?: *{HOLE})++")
+_EMPTIED = re.compile(rf"([(（])[\s{_SEPARATORS}]*+{HOLE}[\s{_SEPARATORS}{HOLE}]*+([)）]?)")
+_CLOSED = re.compile(rf"{HOLE}(?:[{_SEPARATORS}]++(?=[)）])|(?= ?[).,;）。，；、]))")
 
 VARIANT_LANGUAGES = frozenset(
     "ban crh en-x-piglatin gan iu kk ku mni sh shi sr tg tly uz wuu zgh zh zh-classical".split()
@@ -59,12 +63,30 @@ def preprocess(wikitext: str, lang: str, tally: Counter[str]) -> str:
         wikitext = _choose_variants(wikitext)
     if "&" in wikitext:
         wikitext = _ENTITY.sub(_decode, wikitext)
-    return wikitext.replace("\t", " ").replace("\xa0", " ")
+    wikitext = wikitext.replace("\t", " ").replace("\xa0", " ")
+    return close_holes(wikitext) if HOLE in wikitext else wikitext
+
+
+def close_holes(text: str) -> str:
+    """Return `text` without its holes, the brackets that they leave empty, and the separators that hang before them."""
+    text = _HOLES.sub(HOLE, text)
+    text = _EMPTIED.sub(lambda found: HOLE if found[2] else found[1], text)
+    *befores, last = _CLOSED.split(text)
+    text = "".join([*(before.rstrip(_SEPARATORS) for before in befores), last])
+    return text.replace(HOLE, "")
 
 
 def protect(text: str) -> str:
     """Return `text` with stand-ins for the characters that could be read as markup."""
     return text.translate(_PROTECT)
+
+
+def unprotect(text: str) -> str:
+    """Return `text` with the characters for which stand-ins stood."""
+    for stand_in, char in PROTECTED.items():
+        if stand_in in text:
+            text = text.replace(stand_in, char)
+    return text
 
 
 @lru_cache(10_000)
@@ -99,7 +121,7 @@ def _drop_tags(text: str, tally: Counter[str]) -> str:
             name = found[1].lower()
             opened = text.find(">", resume)
             if opened >= 0 and text[opened - 1] == "/":
-                pieces.append(text[position:start])
+                pieces += (text[position:start], HOLE if name in _DROPPED else "")
                 position = resume = opened + 1
             elif opened >= 0 and name not in unclosed:
                 closed = _CLOSE[name].search(text, opened + 1)
@@ -118,7 +140,7 @@ def _drop_tags(text: str, tally: Counter[str]) -> str:
 def _shown(name: str, inside: str) -> str:
     """Return the wikitext that stands for an extension tag."""
     if name in _DROPPED:
-        return ""
+        return HOLE
     if name in _PLACEHELD:
         return PLACEHOLDER
     if name == "poem":
@@ -129,24 +151,19 @@ def _shown(name: str, inside: str) -> str:
 
 
 def _drop_templates(text: str, tally: Counter[str]) -> str:
-    """Drop `{{...}}` and `{{{...}}}`, nested or not, and the brackets that this leaves empty; unpaired braces are text.
+    """Leave a hole for each `{{...}}` and `{{{...}}}`, nested or not; unpaired braces are text.
 
     Innermost templates go first, over the whole text at once; what is nested deeper than people write, or holds single
     braces, goes by the stack.
     """
     for _ in range(10):
-        text, count = _INNERMOST.subn(_HOLE, text)
+        text, count = _INNERMOST.subn(HOLE, text)
         tally["templates"] += count
         if not count or "{{" not in text:
             break
     if "{{" in text and "}}" in text:
         text = _drop_by_stack(text, tally)
-    if "(" + _HOLE in text or "( " + _HOLE in text or _HOLE + ")" in text:
-        text = _EMPTIED.sub(lambda found: _HOLE if found[1] else "(", text)
-        for before in ("; ", ", ", ": ", " ", ""):
-            text = text.replace(before + _HOLE + ")", ")")
-        text = text.replace(" " + _HOLE + ",", ",").replace(" " + _HOLE + ".", ".")
-    return text.replace(_HOLE, "")
+    return text
 
 
 def _drop_by_stack(text: str, tally: Counter[str]) -> str:
@@ -177,7 +194,7 @@ def _drop_by_stack(text: str, tally: Counter[str]) -> str:
         pieces.append(text[position:begin])
         position = end
     pieces.append(text[position:])
-    return _HOLE.join(pieces)
+    return HOLE.join(pieces)
 
 
 def _choose_variants(text: str) -> str:

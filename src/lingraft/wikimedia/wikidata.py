@@ -103,18 +103,21 @@ def items(
         if line in (b"", b"[", b"]"):
             opened, closed = opened or line == b"[", closed or line == b"]"
             continue
+        if last_is_bad:
+            tally["bad_json"] += 1
         found = _entity(line, sites, languages)
         last_is_bad, closed = found == "bad_json", False
         if isinstance(found, Item):
             tally["items"] += 1
             num_entities += 1
             yield found
-        else:
+        elif not last_is_bad:
             tally[found] += 1
             num_entities += found in _SKIPPED.values()
-    if opened and not closed and _faults(tally) == faults:
-        if last_is_bad:
-            tally["bad_json"] -= 1  # it was cut off
+    cut_off = opened and not closed and _faults(tally) == faults
+    if last_is_bad and not cut_off:
+        tally["bad_json"] += 1
+    if cut_off:
         tally["truncated"] += 1
         where = f"inside line {num_lines:,}" if last_is_bad else f"after line {num_lines:,}"
         message = f"dump is cut off: {path.name} ends {where}, without the ']' that closes its list."

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
 
-from lingraft.wikimedia.preprocess import PROTECTED, UNPROTECT, preprocess, protect
+from lingraft.wikimedia.preprocess import HOLE, PROTECTED, close_holes, preprocess, protect, unprotect
 from lingraft.wikimedia.siteinfo import Site, languages, site
 
 Link = tuple[int, int, str]
@@ -57,7 +57,7 @@ def parser(lang: str | Site) -> "Parser":
 
 _HEAD, _END_HEAD = "\x04", "\x05"
 _SOFT_BREAK = "\x06"
-_SIMPLE_LINK = r"(?! )[^\[\]|{}<>\n#:]++(?:\|(?! )[^\[\]<\n]++)?(?<! )\]\]"
+_SIMPLE_LINK = r"(?!\s)[^\[\]|{}<>\n#:]++(?:\|(?!\s)[^\[\]<\n]++)?(?<!\s)\]\]"
 
 
 def _nested(depth: int) -> str:
@@ -71,7 +71,7 @@ _HTML_TABLE_EDGE = re.compile(r"<(/?)table\b[^<>]*+>", re.IGNORECASE)
 _SCHEME = r"(?:(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms)://|//|mailto:|news:|geo:|tel:|urn:)"
 _NOT_IN_TARGETS = re.compile(r"[\[\]{}|<>\n]")
 _NO_CONTROLS = dict.fromkeys([0, 4, 5, 6])
-_PROTECTED_OPEN, _PROTECTED_CLOSE, _PROTECTED_LESS = (protect(text) for text in ("[[", "]]", "<"))
+_PROTECTED_OPEN, _PROTECTED_CLOSE, _PROTECTED_LESS, _PROTECTED_APOSTROPHE = map(protect, ("[[", "]]", "<", "'"))
 _BLOCK_TAGS = frozenset(
     "p div blockquote center ul ol dl h1 h2 h3 h4 h5 h6 table hr caption tr noinclude onlyinclude includeonly "
     "section article header footer".split()
@@ -108,11 +108,15 @@ class Parser:
         if any(control in wikitext for control in "\x00\x04\x05\x06"):
             wikitext = wikitext.translate(_NO_CONTROLS)
         text = preprocess(wikitext, self.site.lang, drops)
+        if "'''" in text:
+            text = _keep_apostrophes(text)
         text = text.replace("'''", "").replace("''", "")
         if "<table" in text or "<TABLE" in text:
             text = _drop_html_tables(text, drops)
         text = _blocks(text, drops)
         text = self._simplify(text, drops)
+        if HOLE in text:
+            text = close_holes(text)
         if "__" in text:
             text = _SWITCH.sub(lambda found: "" if found[0].casefold() in self._switches else found[0], text)
         text = _tidy(text)
@@ -140,7 +144,7 @@ class Parser:
         fate = self._fate(title) if ":" in title else "article"
         if fate == "file":
             drops["links_file"] += 1
-            return extra
+            return HOLE + extra
         if "[[" in inner or _NOT_IN_TARGETS.search(target) or not target.strip():
             return f"{_PROTECTED_OPEN}{self._simplify(inner, drops)}{_PROTECTED_CLOSE}{extra}"
         if fate in ("category", "interlanguage"):
@@ -169,15 +173,12 @@ class Parser:
         length = self._take(lead, 0, pieces, links)
         for part in rest:
             heading, _, body = part[1:].partition(_END_HEAD)
-            end = self._take(heading, length, pieces, links)
+            end = self._take(" ".join(heading.split()), length, pieces, links)
             headings.append((length, end, int(part[0])))
             length = self._take(body, end, pieces, links)
-        text = "".join(pieces)
-        stand_ins = set(PROTECTED.findall(text))
-        if stand_ins:
-            links = [(start, end, target.translate(UNPROTECT)) for start, end, target in links]
-        for stand_in in stand_ins:
-            text = text.replace(stand_in, UNPROTECT[ord(stand_in)])
+        text = unprotect("".join(pieces))
+        if any(stand_in in marked for stand_in in PROTECTED):
+            links = [(start, end, unprotect(target)) for start, end, target in links]
         return Parsed(text, links, _sections(text, headings), drops)
 
     def _take(self, marked: str, length: int, pieces: list[str], links: list[Link]) -> int:
@@ -237,6 +238,40 @@ def _tag(found: re.Match[str]) -> str:
     return "\n\n" if name in _BLOCK_TAGS else found[0].replace("<", _PROTECTED_LESS)
 
 
+_APOSTROPHES = re.compile("''+")
+_ELISION = re.compile(r"'''(?!')(?<=\w''')[\w\[]")
+
+
+def _keep_apostrophes(text: str) -> str:
+    """Protect the apostrophe of `l'''Iliade''`, which is not bold but a letter, an apostrophe and italics.
+
+    Source: doQuotes of MediaWiki's parser.
+    """
+    pieces: list[str] = []
+    position = 0
+    found = _ELISION.search(text)
+    while found:
+        start = text.rfind("\n", position, found.start()) + 1 or position
+        end = text.find("\n", found.end())
+        end = len(text) if end < 0 else end
+        pieces += (text[position:start], _with_apostrophe(text[start:end]))
+        position = end
+        found = _ELISION.search(text, end)
+    return "".join([*pieces, text[position:]])
+
+
+def _with_apostrophe(line: str) -> str:
+    """Protect an apostrophe where bold and italics are both left open; a single letter before it is the best sign."""
+    runs = list(_APOSTROPHES.finditer(line))
+    lengths = [min(len(run[0]), 5) for run in runs]
+    num_bold, num_italics = (sum(length in kinds for length in lengths) for kinds in ((3, 4, 5), (2, 5)))
+    candidates = [run.start() for run in runs if len(run[0]) == 3 and run.start() and line[run.start() - 1] != " "]
+    if not (num_bold % 2 and num_italics % 2 and candidates):
+        return line
+    at = next((start for start in candidates if line[start - 2 : start - 1] == " "), candidates[0])
+    return line[:at] + _PROTECTED_APOSTROPHE + line[at + 1 :]
+
+
 _EMPTY_HEADING = re.compile("\x04[1-6][ \n]*\x05")
 _HEADING = re.compile(r"(={1,6})(.+?)(={1,6})[ \t]*\Z")
 _TERM = re.compile(r"([^\[\]<>{}:]*?)\s*:\s*")
@@ -282,9 +317,11 @@ def _blocks(text: str, drops: Counter[str]) -> str:
             else:
                 drops["tables_unclosed"] += 1
             kind = _BLANK
+        elif first == "=" and not line.strip("= "):
+            kind = _BLANK  # a heading that was a template
         elif first == "=" and (heading := _HEADING.match(line)):
             level = min(len(heading[1]), len(heading[3]))
-            add(f"\n\n\x04{level}{line[level : heading.end(3) - level].strip()}\x05\n\n")
+            add(f"\n\n\x04{level}{line[level : heading.end(3) - level].strip()}\x05")
             kind = _BLANK
         elif not body:
             kind = _BLANK
@@ -345,13 +382,15 @@ def _drop_html_tables(text: str, drops: Counter[str]) -> str:
 
 def _tidy(text: str) -> str:
     """Drop empty headings and collapse white space."""
-    text = _EMPTY_HEADING.sub("", text)
-    while "  " in text:
-        text = text.replace("  ", " ")
-    text = text.replace(" \n", "\n").replace("\n ", "\n")
+    if _HEAD in text:
+        text = _EMPTY_HEADING.sub("", text)
+    runs = text.split("  ")
+    if len(runs) > 1:
+        text = " ".join([run.lstrip(" ") for run in runs if run])
+    text = "\n".join([line.strip(" ") for line in text.split("\n")])
     while "\n\n\n" in text:
         text = text.replace("\n\n\n", "\n\n")
-    return text.strip(" \n")
+    return text.strip("\n")
 
 
 def _sections(text: str, headings: list[tuple[int, int, int]]) -> list[Section]:

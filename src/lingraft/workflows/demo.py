@@ -57,7 +57,7 @@ class Phase(Config):
 class DemoConfig(Config):
     """Settings of the demo."""
 
-    world: WorldConfig = WorldConfig()
+    world: WorldConfig = WorldConfig(num_entities=200)
     """The invented world."""
 
     questions: QuestionConfig = QuestionConfig()
@@ -66,16 +66,16 @@ class DemoConfig(Config):
     insertion: Insertion = Insertion(operation="right", probability=0.5)
     """How names are grafted in the LEIA arm."""
 
-    base: Phase = Phase(steps=1200, learning_rate=2e-3, replay_share=0.4)
+    base: Phase = Phase(steps=3000, learning_rate=4e-3, replay_share=0.25)
     """From scratch on pivot text; the second corpus is the early target wiki."""
 
-    adaptation: Phase = Phase(steps=400, learning_rate=1e-3, replay_share=0.45)
+    adaptation: Phase = Phase(steps=800, learning_rate=1.5e-3, replay_share=0.45)
     """On today's target wiki, plain and with names; the second corpus is the pivot wiki."""
 
     length: int = Field(128, ge=16)
     """Tokens a sequence."""
 
-    batch_size: int = Field(16, ge=1)
+    batch_size: int = Field(8, ge=1)
     """Sequences a step."""
 
     seed: int = 0

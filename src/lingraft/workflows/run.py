@@ -121,7 +121,8 @@ class _Line:
         """Say why there is no training with names, and the cure."""
         return (
             f"no link has a name in {', '.join(self.recipe.corpus.names) or 'any language'}, "
-            "so only plain text was trained: give corpus.wikidata (entity dumps) or corpus.titles (title pairs) of this wiki"
+            "so only plain text was trained: give corpus.wikidata (entity dumps) "
+            "or corpus.titles (title pairs) of this wiki"
         )
 
     def train(self, arm: str, insertion: Insertion) -> Path:

@@ -1,7 +1,7 @@
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from conftest import trained, write_corpus
+from augment_helpers import trained, write_corpus
 
 from lingraft.augment.names import NameTable, check_languages, encode_names, in_text
 from lingraft.errors import LingraftError

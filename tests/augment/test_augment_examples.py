@@ -1,5 +1,5 @@
 import pytest
-from conftest import TEXTS, article, save_model, write_corpus
+from augment_helpers import TEXTS, article, save_model, write_corpus
 
 from lingraft.augment import EncodeConfig, Insertion, encode, preview, render
 
