@@ -99,9 +99,9 @@ class Config(BaseModel):
 
 
 def _is_input(field: FieldInfo) -> bool:
-    """Whether the type of a field is one of the inputs above, alone or beside others (`InputPath | None`)."""
-    notes = [note for part in get_args(field.annotation) for note in getattr(part, "__metadata__", ())]
-    extras = [field.json_schema_extra, *(getattr(note, "json_schema_extra", None) for note in notes)]
+    """Whether a field is marked as an input, itself or, as in `InputPath | None`, inside of its type."""
+    inside = [note for part in get_args(field.annotation) for note in getattr(part, "__metadata__", ())]
+    extras = [note.json_schema_extra for note in [field, *inside] if isinstance(note, FieldInfo)]
     return any(isinstance(extra, dict) and extra.get("input") for extra in extras)
 
 

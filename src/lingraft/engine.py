@@ -11,7 +11,7 @@ shard that it was at is known by name. The other workers finish theirs, and the 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -53,6 +53,8 @@ def run(
     Raises LingraftError that names the shard when a worker dies; an exception of `step` itself is raised as it is.
     """
     results: dict[str, dict[str, Any]] = {}
+    if isinstance(tasks, Sized):
+        workers = min(workers, len(tasks))  # a process more than there are shards only costs its start
     pool = _Pool(workers) if workers > 1 else None
 
     def finish(key: str, counters: dict[str, Any]) -> None:

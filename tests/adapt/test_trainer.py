@@ -171,8 +171,9 @@ def test_only_sealed_checkpoints_count(tmp_path):
 def test_the_paper_recipe_is_valid_and_holds_the_numbers_of_the_paper():
     place = Path(__file__).parents[2] / "recipes" / "leia-llama2-ja.yaml"
     recipe = yaml.safe_load(place.read_text())
-    asked = load(TrainConfig, recipe["train"] | {"encoded": "encoded"})
-    assert asked.insertion == Insertion(operation="right", probability=0.5, score_names=True)
-    assert asked.training == Training(dtype="bf16", gradient_checkpointing=True)
-    encoded = load(EncodeConfig, recipe["augment"] | {"corpus": "corpus"})
-    assert encoded.names == ["en"]
+    assert load(Insertion, recipe["augment"]["insertion"]) == Insertion(operation="right", probability=0.5)
+    how = load(Training, recipe["train"])
+    assert how == Training(accumulation=2048, dtype="bf16", gradient_checkpointing=True)
+    assert how.tokens_per_step == 2048 * 2048
+    assert recipe["model"] == "meta-llama/Llama-2-7b-hf"
+    assert recipe["corpus"]["names"] == ["en"]

@@ -13,7 +13,7 @@ from lingraft.smallworld.articles import pages
 from lingraft.smallworld.dumps import PAGES_A_STREAM, write_dumps
 from lingraft.smallworld.world import World, WorldConfig
 
-CONFIG = WorldConfig(seed=5, num_entities=60)
+CONFIG = WorldConfig(seed=5, num_entities=60, statements=3)
 SPACE = "{http://www.mediawiki.org/xml/export-0.11/}"
 STREAM = b"BZh91AY&SY"
 

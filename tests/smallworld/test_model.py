@@ -21,7 +21,7 @@ class Nothing(Config):
 
 @pytest.fixture(scope="module")
 def world():
-    return World(WorldConfig(seed=2, num_entities=60))
+    return World(WorldConfig(seed=2, num_entities=60, statements=3))
 
 
 @pytest.fixture(scope="module")

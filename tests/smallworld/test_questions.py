@@ -13,7 +13,7 @@ from lingraft.smallworld.world import World, WorldConfig
 
 @pytest.fixture(scope="module")
 def world():
-    return World(WorldConfig(seed=3, num_entities=60))
+    return World(WorldConfig(seed=3, num_entities=60, statements=3))
 
 
 @pytest.fixture(scope="module")

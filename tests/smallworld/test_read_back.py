@@ -9,7 +9,7 @@ from lingraft.smallworld.dumps import write_dumps
 from lingraft.smallworld.world import World, WorldConfig
 from lingraft.wikimedia import export_xml, wikitext
 
-CONFIG = WorldConfig(seed=9, num_entities=40)
+CONFIG = WorldConfig(seed=9, num_entities=40, statements=3)
 
 
 @pytest.fixture(scope="module")

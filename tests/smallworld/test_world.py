@@ -9,7 +9,7 @@ from lingraft.smallworld.languages import PIVOT, TARGET
 from lingraft.smallworld.vocabulary import KINDS, RELATIONS, VALUES
 from lingraft.smallworld.world import World, WorldConfig
 
-CONFIG = WorldConfig(seed=7, num_entities=60)
+CONFIG = WorldConfig(seed=7, num_entities=60, statements=3)
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,7 @@ def anchors(wikitext: str, lang: str = "el") -> list[tuple[str, str]]:
         ("en", "[[Foo|<small>bar</small>]]s", "bars", [(0, 4, "Foo")]),
         ("en", "[[Alien: Covenant]]", "Alien: Covenant", [(0, 15, "Alien: Covenant")]),  # a colon, and no namespace
         ("en", "[[Help:Links|help]]", "help", []),
+        ("en", "[[http://a.org a ''label'']], [[https://a.org|b]] [[http://a.org]]", "a label, b", []),
         ("en", "[[]] [[ ]] [[|x]]", "[[]] [[ ]] [[|x]]", []),
         ("en", "[[un\n\nclosed", "[[un\n\nclosed", []),
     ],

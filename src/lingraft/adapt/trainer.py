@@ -140,7 +140,7 @@ class TrainConfig(Config):
     insertion: Insertion = Insertion()
     """Where and how often names are written."""
 
-    replay: Path | None = Field(default=None, json_schema_extra={"input": True})
+    replay: InputPath | None = None
     """Encoded corpus of plain text mixed in, against forgetting; names are never written into it."""
 
     replay_share: Probability = 0.0

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lingraft.corpus.schema import LINK, part_name, write_articles
+from lingraft.corpus.schema import ARTICLE, LINK, part_name, write_articles
 from lingraft.entities.titles import NO_ENTITY, TitleIndex
 from lingraft.runs import atomic
 
@@ -37,7 +37,7 @@ class Resolution:
                 raw = raw.slice(0, self.keep[index])
             tables = [self._articles(pa.table(batch), titles, named, tally) for batch in raw.to_batches()]
             with atomic(self.folder / part_name(index)) as path:
-                write_articles(path, pa.concat_tables(tables))
+                write_articles(path, pa.concat_tables(tables or [ARTICLE.empty_table()]))
         return dict(tally)
 
     def _articles(

@@ -38,8 +38,11 @@ class WorldConfig(Config):
     held_out_facts: int = Field(2, ge=1, le=3)
     """Facts of each other entity that only the pivot edition states."""
 
-    statements: int = Field(3, ge=1, le=9)
-    """How often the chronicle pages of an edition state each of its facts, beside the entity's own article."""
+    statements: int = Field(24, ge=1, le=200)
+    """How often the chronicle pages of an edition state each of its facts, beside the entity's own article.
+
+    Few statements mean many epochs over the same pages: the model then learns their order by heart, not the facts.
+    """
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,7 @@ def _nested(depth: int) -> str:
 _SWITCH = re.compile(r"__[^\W\d_]{3,}__")
 _HTML_TABLE_EDGE = re.compile(r"<(/?)table\b[^<>]*+>", re.IGNORECASE)
 _SCHEME = r"(?:(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms)://|//|mailto:|news:|geo:|tel:|urn:)"
+_EXTERNAL = re.compile(rf"\s*{_SCHEME}[^\s|]*+[\s|]*")  # `[[http://x label]]`, one bracket too many
 _NOT_IN_TARGETS = re.compile(r"[\[\]{}|<>\n]")
 _NO_CONTROLS = dict.fromkeys([0, 4, 5, 6])
 _PROTECTED_OPEN, _PROTECTED_CLOSE, _PROTECTED_LESS, _PROTECTED_APOSTROPHE = map(protect, ("[[", "]]", "<", "'"))
@@ -139,6 +140,9 @@ class Parser:
         """Rewrite a link that is not a plain one: it leads elsewhere, or has markup or white space inside."""
         if extra and inner.count("[") > inner.count("]"):
             inner, extra = inner + extra, ""
+        if _EXTERNAL.match(inner):
+            drops["links_external"] += 1
+            return self._simplify(_EXTERNAL.sub("", inner), drops).strip() + extra
         target, _, label = inner.partition("|")
         title = target.partition("#")[0].strip()
         fate = self._fate(title) if ":" in title else "article"

@@ -66,7 +66,7 @@ class DemoConfig(Config):
     insertion: Insertion = Insertion(operation="right", probability=0.5)
     """How names are grafted in the LEIA arm."""
 
-    base: Phase = Phase(steps=3000, learning_rate=4e-3, replay_share=0.25)
+    base: Phase = Phase(steps=2400, learning_rate=4e-3, replay_share=0.25)
     """From scratch on pivot text; the second corpus is the early target wiki."""
 
     adaptation: Phase = Phase(steps=800, learning_rate=1.5e-3, replay_share=0.45)
