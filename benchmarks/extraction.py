@@ -3,7 +3,8 @@
     python benchmarks/extraction.py [--megabytes 300] [--repeat 3] [--pages DUMP ...] [--wikiextractor-python PYTHON]
 
 The dump is made here, multistream, by repeating real pages under new ids and titles (default: the English and the
-Greek excerpt), 100 pages a stream as Wikimedia writes them. Then all run in turn, one worker each, --repeat times. What counts is CPU seconds of the whole process tree, which a busy machine blurs less than seconds; ratios are taken
+Greek excerpt), 100 pages a stream as Wikimedia writes them. Then all run in turn, one worker each, --repeat times.
+What counts is CPU seconds of the whole process tree, which a busy machine blurs less than seconds; ratios are taken
 within a round, and medians over the rounds are shown. WikiExtractor runs with --no-templates, which is its fastest way
 and what we do, in a venv of its own; its regular expressions need a Python before 3.11. It always starts a second
 process to write. Our build does more: links, titles, redirects, entities, Parquet. Linux only (orphans are waited for).
@@ -196,7 +197,7 @@ def older_python() -> str | None:
 def commands(dump: Path, work: Path, script: Path | None) -> dict[str, list[str]]:
     """Return the contestants."""
     this = [sys.executable, str(Path(__file__).resolve())]
-    build = [sys.executable, "-c", "from lingraft.cli import main; main()", "corpus", "build", "--quiet", "--overwrite"]
+    build = [sys.executable, "-c", "from lingraft.cli import main; main()", "corpus", "build", "--quiet"]
     found = {
         "unpacking bz2 alone": [*this, "--step", "read", "--dump", str(dump)],
         "lingraft corpus build": [
@@ -245,7 +246,8 @@ def compare(asked: argparse.Namespace) -> None:
     for _ in range(asked.repeat):
         rounds.append({})
         for name, command in contestants.items():
-            shutil.rmtree(asked.work / "theirs", ignore_errors=True)
+            for folder in ("ours", "theirs"):
+                shutil.rmtree(asked.work / folder, ignore_errors=True)  # a finished run would be reused
             rounds[-1][name] = measure(command)
     floor, *_ = contestants
     theirs = next((name for name in contestants if name.startswith("WikiExtractor")), None)

@@ -17,6 +17,7 @@ multisets by document, summed over documents. --snippets prints the worst docume
 import argparse
 import gzip
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -239,7 +240,8 @@ def alignment(data: Path, work: Path, snippets: int) -> Rows:
         config = BuildConfig(
             dump=[dump_of(data, lang)], lang=lang, wikidata=wikidata, titles=[pairs] if "+" in column else []
         )
-        found[column] = build(config, work / "corpora" / column, overwrite=True, quiet=True)["counters"]
+        shutil.rmtree(work / "corpora" / column, ignore_errors=True)  # the code may have changed since
+        found[column] = build(config, work / "corpora" / column, quiet=True)["counters"]
         reached[column] = {} if "+" in column else simple_count(dump_of(data, lang), lang, wikidata)
     rows: Rows = [["", *columns]]
     rows += [[name, *(found[column].get(name, 0) for column in columns)] for name in counters]

@@ -101,13 +101,16 @@ def test_two_mistakes_are_told_at_once():
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"insertion": {"probability": "often"}}, "insertion.probability in the options: Input should be a valid number"),
+        (
+            {"insertion": {"probability": "often"}},
+            "insertion.probability in the options: Input should be a valid number",
+        ),
         ({"insertion": {"operation": "up"}}, "insertion.operation in the options: Input should be 'left', 'right' or"),
         ({"insertion": "left"}, "insertion in the options: "),
         ({"names": [1]}, "names.0 in the options: Input should be a valid string (given: 1)"),
         ({"insertion": {"operation": "none"}}, "insertion in the options: operation 'none' has no probability"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_value_names_its_section_and_key(values, words):
     assert words in refusal(Recipe, values)
 

@@ -1,7 +1,6 @@
-"""What the documentation says, held to what the code does: commands parse, links lead somewhere, counters are explained."""
+"""What the documentation says, held to what the code does: commands parse, links lead somewhere, counters are told."""
 
 import ast
-import bz2
 import importlib
 import re
 import shlex
@@ -11,9 +10,13 @@ from pathlib import Path
 import pytest
 import typer
 
+from lingraft.adapt import Tiny, make_tiny
+from lingraft.augment import EncodeConfig, encode
 from lingraft.cli import app
-from lingraft.corpus import BuildConfig, build
+from lingraft.corpus import BuildConfig, build, stats
+from lingraft.runs import read_manifest
 from lingraft.smallworld import WorldConfig, write_dumps
+from lingraft.workflows.demo import DemoConfig
 from lingraft.workflows.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -123,13 +126,14 @@ def test_the_papers_recipe_has_the_papers_numbers():
 
 ODD_PAGES = """<mediawiki><siteinfo><dbname>elwiki</dbname></siteinfo>
 <page><title>Odd</title><ns>0</ns><id>1</id><revision><id>1</id><text>a<ref>b</ref> <math>x</math> <nowiki>y</nowiki>
-[[#here|x]] [[:wikt:x|x]] [[User:X|x]] [[x| ]] [[Red]] [[Moved]] {{t}}
+[[#here|x]] [[:wikt:x|x]] [[User:X|x]] [[x| ]] [[http://x.org x]] [[Red]] [[Moved]] {{t}}
 {| open
 </text></revision></page>
 <page><title>Rows</title><ns>0</ns><id>2</id><revision><id>2</id><text>text
 |- stray</text></revision><revision><id>3</id><text>text
 |- stray</text></revision></page>
 <page><title>Moved</title><ns>0</ns><id>4</id><redirect title="Odd"/><revision><id>4</id><text/></revision></page>
+<page><title>Rows</title><ns>0</ns><id>10</id><redirect title="Odd"/><revision><id>10</id><text/></revision></page>
 <page><title>Away</title><ns>0</ns><id>5</id><redirect title="File:X.png"/><revision><id>5</id><text/></revision></page>
 <page><title>Empty</title><ns>0</ns><id>6</id><revision><id>6</id><text deleted="deleted"/></revision></page>
 <page><title>_</title><ns>0</ns><id>7</id><revision><id>7</id><text>x</text></revision></page>
@@ -148,30 +152,50 @@ ODD_ENTITIES = """[
 
 
 @pytest.fixture(scope="module")
-def counters(tmp_path_factory) -> set[str]:
-    """Names of the counters of two small builds: the small world, cut off, and a dump of odd pages."""
+def built(tmp_path_factory) -> Path:
+    """A folder with two small corpora: `world`, of a dump that is cut off, and `odd`, of odd pages and sources."""
     folder = tmp_path_factory.mktemp("docs")
     dumps = write_dumps(folder / "dumps", WorldConfig(num_entities=40))
     cut = folder / "cut.xml.bz2"
     cut.write_bytes(dumps["el"].read_bytes()[:-200])
     (folder / "odd.xml").write_text(ODD_PAGES, encoding="utf-8")
     (folder / "odd.json").write_text(ODD_ENTITIES, encoding="utf-8")
-    (folder / "odd.tsv").write_bytes("Odd\tOddity\nRows\tRow\nthree\tcolumns\there\n\t \nx\t_\nbad \xff\tx\n".encode("latin-1"))
-    worlds = [
-        BuildConfig(dump=[cut], lang="el", wikidata=[dumps["wikidata"]]),
-        BuildConfig(
-            dump=[folder / "odd.xml"], lang="el", wikidata=[folder / "odd.json"], titles=[folder / "odd.tsv"]
-        ),
-    ]
-    found = [build(world, folder / str(n), workers=1, quiet=True)["counters"] for n, world in enumerate(worlds)]
-    assert bz2.BZ2Decompressor and len(found) == 2
-    return {name for held in found for name in held}
+    (folder / "odd.tsv").write_bytes(b"Odd\tOddity\nRows\tRow\nthree\tcolumns\there\n\t \nx\t_\nbad \xff\tx\n")
+    odd = BuildConfig(dump=[folder / "odd.xml"], lang="el", wikidata=[folder / "odd.json"], titles=[folder / "odd.tsv"])
+    build(BuildConfig(dump=[cut], lang="el", wikidata=[dumps["wikidata"]]), folder / "world", workers=1, quiet=True)
+    build(odd, folder / "odd", workers=1, quiet=True)
+    return folder
 
 
-def test_every_counter_of_a_build_is_explained(counters):
-    page = (ROOT / "docs" / "corpus.md").read_text(encoding="utf-8")
-    explained = re.compile(
-        "|".join(re.sub(r"\\{\w+\\}", "[a-z-]+", re.escape(code)) for code in set(_CODE.findall(page)))
-    )
+def explained_in(page: Path) -> re.Pattern[str]:
+    """Return a regex for the names that stand in `code` on a page, {placeholders} filled in."""
+    names = {re.escape(code) for code in _CODE.findall(page.read_text(encoding="utf-8"))}
+    return re.compile("|".join(re.sub(r"\\{\w+\\}", "[a-z-]+", name) for name in sorted(names)))
+
+
+def test_every_counter_of_a_build_is_explained(built):
+    counters = {name for corpus in ("world", "odd") for name in read_manifest(built / corpus)["counters"]}
+    explained = explained_in(ROOT / "docs" / "corpus.md")
     assert {name for name in counters if not explained.fullmatch(name)} == set()
     assert len(counters) > 50
+
+
+def test_every_counter_of_an_encoding_is_explained(built):
+    sizes = Tiny(vocabulary=300, hidden=8, layers=1, heads=1)
+    model = make_tiny(built / "world", built / "tiny", sizes)
+    manifest = encode(EncodeConfig(corpus=built / "world", model=str(model)), built / "encoded", workers=1)
+    explained = explained_in(ROOT / "docs" / "augment.md")
+    assert {name for name in manifest["counters"] if not explained.fullmatch(name)} == set()
+
+
+def test_the_readme_shows_the_small_world_as_it_is(tmp_path):
+    dumps = write_dumps(tmp_path / "dumps", DemoConfig().world)
+    wiki = BuildConfig(dump=[dumps["el"]], lang="el", names=["en"], wikidata=[dumps["wikidata"]])
+    manifest = build(wiki, tmp_path / "el", workers=1, quiet=True)
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    counters = manifest["counters"]
+    assert f"out/el: {counters['articles']:,} articles, {counters['links']:,} links" in readme
+    known = counters | {row["figure"]: row["value"] for row in stats(tmp_path / "el")["statistics"]}
+    shown = re.findall(r"^  ([a-z_ ]+?)  +([\d.,]+)$", readme, re.MULTILINE)
+    assert len(shown) > 8
+    assert {name: value for name, value in shown if f"{known[name]:,}" != value} == {}

@@ -207,7 +207,7 @@ def test_leftovers_of_a_killed_process_are_swept_but_not_in_a_run_folder_inside(
         assert not swept.exists()
 
 
-class Interrupted(Exception):
+class InterruptedWriteError(Exception):
     pass
 
 
@@ -215,9 +215,9 @@ def test_an_exception_leaves_neither_half_a_file_nor_a_temporary_one(tmp_path):
     target = tmp_path / "folder" / "part.txt"
     with runs.atomic(target) as path:
         path.write_text("first")
-    with pytest.raises(Interrupted), runs.atomic(target) as path:
+    with pytest.raises(InterruptedWriteError), runs.atomic(target) as path:
         path.write_text("sec")
-        raise Interrupted
+        raise InterruptedWriteError
     assert target.read_text() == "first"
     assert list(target.parent.iterdir()) == [target]
 

@@ -67,9 +67,13 @@ def write_dump(
 def write_wikidata(path: Path, items: Mapping[int, Mapping[str, str]]) -> Path:
     """Write a Wikidata dump of items: number -> {wiki: title}."""
     entities = [
-        {"type": "item", "id": f"Q{number}", "sitelinks": {wiki: {"site": wiki, "title": title} for wiki, title in links.items()}}
+        {
+            "type": "item",
+            "id": f"Q{number}",
+            "sitelinks": {wiki: {"site": wiki, "title": title} for wiki, title in links.items()},
+        }
         for number, links in items.items()
-    ]  # fmt: skip
+    ]
     path.write_text("[\n" + ",\n".join(json.dumps(entity, ensure_ascii=False) for entity in entities) + "\n]\n")
     return path
 

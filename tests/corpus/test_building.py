@@ -306,8 +306,9 @@ def test_the_given_language_wins_over_a_wrong_header(tmp_path):
     assert manifest["counters"]["links_named_en"] == 1
 
 
-def test_a_synonym_of_the_language_is_the_wiki(tmp_path):
-    dump = write_dump(tmp_path / "a.xml", [("Oslo", "I [[Norge]].")], lang="no")
+@pytest.mark.parametrize("header_lang", ["no", "en"])
+def test_a_synonym_of_the_language_is_the_wiki(tmp_path, header_lang):
+    dump = write_dump(tmp_path / "a.xml", [("Oslo", "I [[Norge]].")], lang=header_lang)
     wikidata = write_wikidata(tmp_path / "w.json", {1: {"nowiki": "Norge", "frwiki": "Norvège"}})
     build_quietly(tmp_path / "out", dump, wikidata=wikidata, lang="nb")
     assert links_of(tmp_path / "out") == {"Norge": ("Norge", 1)}

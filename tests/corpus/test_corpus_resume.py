@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from corpus_helpers import build_quietly, digest, write_dump, write_pairs, write_wikidata
@@ -95,11 +96,12 @@ def test_a_build_stopped_in_the_middle_of_a_file_goes_on(inputs, tmp_path, monke
     def stop(temporary, target):
         if target.name == moment:
             raise Killed
-        return os.replace(temporary, target)
+        return replace(temporary, target)
 
+    replace = Path.replace
     options = {"limit": 20}
     build_here(tmp_path / "whole", inputs, **options)
-    monkeypatch.setattr(runs.Path, "replace", stop)
+    monkeypatch.setattr(Path, "replace", stop)
     with pytest.raises(Killed):
         build_here(tmp_path / "broken", inputs, **options)
     monkeypatch.undo()
@@ -119,7 +121,7 @@ def test_a_disk_that_fills_up_is_one_error_and_what_is_done_stays_done(inputs, t
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(LingraftError, match="cannot write .*\nNo space left on device\nFree some space"):
+    with pytest.raises(LingraftError, match=r"cannot write .*\nNo space left on device\nFree some space"):
         build_here(tmp_path / "full", inputs, limit=20)
     monkeypatch.undo()
     assert engine.is_done(tmp_path / "full" / "work" / "markers" / "extract", "00000")

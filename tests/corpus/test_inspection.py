@@ -49,7 +49,7 @@ def test_a_wiki_written_without_spaces_is_counted_in_characters(tmp_path):
     dump = write_dump(tmp_path / "a.xml", [("東京", "[[日本]]の首都である。")], lang="ja")
     build_quietly(tmp_path / "out", dump, lang="ja")
     figures = {row["figure"]: row["value"] for row in stats(tmp_path / "out")["statistics"]}
-    assert figures["characters"] == 9 + 1
+    assert figures["characters"] == 9
     assert "words" not in figures
 
 

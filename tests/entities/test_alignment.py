@@ -13,9 +13,15 @@ from lingraft.wikimedia.siteinfo import site
 
 def write_wikidata(path, items):
     lines = [
-        json.dumps({"type": "item", "id": f"Q{number}", "sitelinks": {wiki: {"site": wiki, "title": title} for wiki, title in links.items()}})
+        json.dumps(
+            {
+                "type": "item",
+                "id": f"Q{number}",
+                "sitelinks": {wiki: {"site": wiki, "title": title} for wiki, title in links.items()},
+            }
+        )
         for number, links in items
-    ]  # fmt: skip
+    ]
     path.write_text("[\n" + ",\n".join(lines) + "\n]\n")
     return path
 
@@ -67,7 +73,9 @@ def test_title_pairs_take_the_qid_of_their_pivot_or_an_id_of_their_own(tmp_path)
 
 def test_wikidata_wins_over_title_pairs_and_the_first_file_over_the_second(tmp_path):
     first = write_wikidata(tmp_path / "a.json", [(1, {"elwiki": "Α", "enwiki": "A"})])
-    second = write_wikidata(tmp_path / "b.json", [(2, {"elwiki": "Α", "enwiki": "Other"}), (1, {"elwiki": "Α", "enwiki": "Alpha"})])  # fmt: skip
+    second = write_wikidata(
+        tmp_path / "b.json", [(2, {"elwiki": "Α", "enwiki": "Other"}), (1, {"elwiki": "Α", "enwiki": "Alpha"})]
+    )
     pairs = write_pairs(tmp_path / "a.tsv", ("Α", "Third"), ("Α", "A"))
     titles, names, tally = aligned([first, second], [pairs])
     assert titles == {"Α": 1}
@@ -77,7 +85,11 @@ def test_wikidata_wins_over_title_pairs_and_the_first_file_over_the_second(tmp_p
 
 
 def test_names_that_are_none_are_counted_and_a_later_source_may_give_one(tmp_path):
-    items = [(1, {"elwiki": "Α", "enwiki": "List of A"}), (2, {"elwiki": "Β", "enwiki": "Portal:B"}), (3, {"elwiki": "Γ", "enwiki": "(C)"})]  # fmt: skip
+    items = [
+        (1, {"elwiki": "Α", "enwiki": "List of A"}),
+        (2, {"elwiki": "Β", "enwiki": "Portal:B"}),
+        (3, {"elwiki": "Γ", "enwiki": "(C)"}),
+    ]
     path = write_wikidata(tmp_path / "a.json", items)
     titles, names, tally = aligned([path], [write_pairs(tmp_path / "a.tsv", ("Δ", "List of D"))])
     assert len(titles) == 4
@@ -101,8 +113,14 @@ def test_title_pairs_need_a_language_of_names(tmp_path):
 
 @pytest.mark.parametrize(
     ("code", "wiki"),
-    [("nb", "nowiki"), ("EL", "elwiki"), ("yue", "zh_yuewiki"), ("zh_min_nan", "zh_min_nanwiki"), ("be-tarask", "be_x_oldwiki")],
-)  # fmt: skip
+    [
+        ("nb", "nowiki"),
+        ("EL", "elwiki"),
+        ("yue", "zh_yuewiki"),
+        ("zh_min_nan", "zh_min_nanwiki"),
+        ("be-tarask", "be_x_oldwiki"),
+    ],
+)
 def test_synonyms_of_a_language_lead_to_its_wiki(tmp_path, code, wiki):
     path = write_wikidata(tmp_path / "a.json", [(1, {"frwiki": "Un", wiki: "Name"})])
     _, names, _ = aligned([path], names=[code], lang="fr")

@@ -72,10 +72,20 @@ def index_of(tmp_path, pages=(), redirects=(), aligned=()) -> tuple[TitleIndex, 
     write_index(
         tmp_path / "titles.arrow",
         pa.table({"title": pa.array(list(pages), pa.string())}),
-        pa.table({name: pa.array([pair[at] for pair in redirects], pa.string()) for at, name in enumerate(("title", "target"))}),
-        pa.table({"title": pa.array([title for title, _ in aligned], pa.string()), "entity": pa.array([entity for _, entity in aligned], pa.int64())}),
+        pa.table(
+            {
+                name: pa.array([pair[at] for pair in redirects], pa.string())
+                for at, name in enumerate(("title", "target"))
+            }
+        ),
+        pa.table(
+            {
+                "title": pa.array([title for title, _ in aligned], pa.string()),
+                "entity": pa.array([entity for _, entity in aligned], pa.int64()),
+            }
+        ),
         tally,
-    )  # fmt: skip
+    )
     return TitleIndex.open(tmp_path / "titles.arrow"), tally
 
 

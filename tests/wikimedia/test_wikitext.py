@@ -201,6 +201,8 @@ def test_spans_hold_whatever_the_wikitext_is(wikitext, lang):
         "<table>" * 10_000,
         "-{" * 20_000,
         "'" * 100_000,
+        "a'''b" * 20_000,
+        "({{a}} , " * 20_000,
         "[http://" * 20_000,
         "<div " * 20_000,
         "&amp" * 50_000,

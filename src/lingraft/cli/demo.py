@@ -36,7 +36,7 @@ def demo(
     from lingraft.cli.tables import print_table
     from lingraft.workflows.demo import demo as library
 
-    library(config, out, overwrite=overwrite)
+    library(out, config, overwrite=overwrite)
     scores = runs.read_json(out / "tables" / "scores.json")
     columns = ("group", "label", "value", "low", "high", "chance", "n")
     print_table([{name: row.get(name) for name in columns} for row in scores["rows"]], title=scores["title"])

@@ -28,7 +28,8 @@ class ManyValues(TyperCommand):
         current = None
         for index, arg in enumerate(args):
             if arg.startswith("-") and len(arg) > 1:
-                current = arg if arg in repeatable else None
+                name = arg.partition("=")[0]
+                current = name if name in repeatable else None
                 spelled.append(arg)
             elif current and args[index - 1] != current:
                 spelled += current, arg

@@ -11,15 +11,17 @@ def print_table(rows: Sequence[Mapping[str, Any]], title: str = "") -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     if not rows:
         return
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
+    # Text, because rich takes what stands in [brackets] of a plain string for a style and leaves it out.
+    table = Table(title=Text(title) if title else None, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for column in rows[0]:
         numeric = all(isinstance(row.get(column), int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_text(row.get(column)) for column in rows[0]))
+        table.add_row(*(Text(_text(row.get(column))) for column in rows[0]))
     Console().print(table)
 
 

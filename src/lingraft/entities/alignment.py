@@ -32,8 +32,8 @@ class Alignment:
 
 
 def wiki_id(lang: str) -> str:
-    """Return the database name of a Wikipedia: "zh-min-nan" -> "zh_min_nanwiki"."""
-    return lang.replace("-", "_") + "wiki"
+    """Return the database name of a Wikipedia: "zh-min-nan" -> "zh_min_nanwiki", "nb" -> "nowiki"."""
+    return site(lang).lang.replace("-", "_") + "wiki"
 
 
 def gather(

@@ -23,8 +23,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 
 EVERY_KIND = "thing"
-"""Subject of the relations that all kinds of entity have. They carry most of the experiment: a small model needs many
-bridge entities a relation before it treats the two wordings of a relation as one."""
+"""Subject of the relations that every kind of entity has: each wording then has many bridge entities to be learnt by."""
 
 
 @dataclass(frozen=True)

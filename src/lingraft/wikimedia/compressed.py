@@ -83,7 +83,7 @@ def format_of(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(16)
     except FileNotFoundError:
-        cure = "Check the path; lingraft corpus download fetches what a wiki publishes."
+        cure = "Check the path; dumps.wikimedia.org has what a wiki publishes."
         raise LingraftError(f"no file at {path}", cure=cure) from None
     except OSError as error:
         raise LingraftError(f"cannot read {path}", error.strerror or str(error), "Check its permissions.") from None
@@ -180,7 +180,7 @@ class Chunks:
             yield data
 
     def _packed(self, file: BinaryIO) -> Iterator[bytes | Fault]:
-        at = _next_stream(file, self.start) if self.start else 0
+        at = _next_stream(file, self.start, limit=self.end) if self.start else 0
         while at is not None and at < self.end:
             stop, fault = yield from self._stream(file, at)
             search = at + 1 if fault else stop

@@ -41,7 +41,7 @@ _HEAD_LIMIT = 16 << 20
 
 _HOST = re.compile(r"https?://([a-z-]+)(?:\.m)?\.(?:wikipedia|wiki[a-z]+|wiktionary)\.org\b")
 _NAMESPACE = re.compile(rb'<namespace\s+key="(-?\d{1,9})"[^>]*?(?:/>|>([^<]*)</namespace>)')
-_PLACE = re.compile(rb"<page>\s*<title>([^<]*)</title>(?:\s*<ns>[^<]*</ns>)?(?:\s*<id>(\d+)</id>)?")
+_PLACE = re.compile(rb"<page>\s*<title>([^<]{1,1000})</title>(?:\s*<ns>[^<]*</ns>)?(?:\s*<id>(\d{1,18})</id>)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _before_first_page(dump: Path) -> bytes:
 
 def _not_a_dump(dump: Path, head: bytes, fault: Fault | None) -> LingraftError:
     start = head[:2000].lstrip().lower()
-    cure = "Fetch it again: lingraft corpus download, or ...-pages-articles-multistream.xml.bz2 of dumps.wikimedia.org."
+    cure = "Fetch it again: ...-pages-articles-multistream.xml.bz2 of dumps.wikimedia.org."
     if fault is not None:
         kind = "is cut off" if fault.kind == "truncated" else "is damaged"
         why = f"It {kind} at byte {fault.byte:,}{f' ({fault.why})' if fault.why else ''}, before its first page."
@@ -279,7 +279,7 @@ def _blocks(chunks: Chunks, damage: _Damage, max_page_bytes: int) -> Iterator[by
     rest = yield from _whole_pages(chunks, damage, max_page_bytes)
     if not rest:
         return
-    for chunk in Chunks(chunks.path, chunks.end):  # the last page runs on into streams that the next shard owns
+    for chunk in Chunks(chunks.path, max(chunks.end, chunks.position)):  # it runs on into streams of the next shards
         if isinstance(chunk, Fault):
             return  # counted by the shard that owns the stream
         rest += chunk
