@@ -194,7 +194,7 @@ def older_python() -> str | None:
     )
 
 
-def commands(dump: Path, work: Path, script: Path | None) -> dict[str, list[str]]:
+def commands(dump: Path, work: Path, script: Path | None, templates: bool) -> dict[str, list[str]]:
     """Return the contestants."""
     this = [sys.executable, str(Path(__file__).resolve())]
     build = [sys.executable, "-c", "from lingraft.cli import main; main()", "corpus", "build", "--quiet"]
@@ -216,17 +216,10 @@ def commands(dump: Path, work: Path, script: Path | None) -> dict[str, list[str]
         python = subprocess.run(
             [script.with_name("python"), "--version"], capture_output=True, text=True
         ).stdout.strip()
-        theirs = [
-            str(script),
-            str(dump),
-            "--output",
-            str(work / "theirs"),
-            "--processes",
-            "1",
-            "--no-templates",
-            "--quiet",
-        ]
-        found[f"WikiExtractor 3.1.0 ({python})"] = theirs
+        theirs = [str(script), str(dump), "--output", str(work / "theirs"), "--processes", "1", "--quiet"]
+        found[f"WikiExtractor 3.1.0 ({python})"] = [*theirs, "--no-templates"]
+        if templates:
+            found["WikiExtractor 3.1.0, expanding templates"] = theirs
     return found
 
 
@@ -241,7 +234,8 @@ def compare(asked: argparse.Namespace) -> None:
         print(f"making {dump} ...", flush=True)
         measure([*this, "--step", "make", "--dump", str(dump), "--megabytes", str(asked.megabytes)])
     size = json.loads(dump.with_suffix(".json").read_text())["bytes"] / 1e6
-    contestants = commands(dump, asked.work, wikiextractor(asked.work, asked.wikiextractor_python))
+    script = wikiextractor(asked.work, asked.wikiextractor_python)
+    contestants = commands(dump, asked.work, script, asked.templates)
     rounds: list[dict[str, Usage]] = []
     for _ in range(asked.repeat):
         rounds.append({})
@@ -277,6 +271,7 @@ def main() -> None:
     options.add_argument("--work", type=Path, default=REPOSITORY / "out" / "bench", help="folder kept between runs")
     options.add_argument("--repeat", type=int, default=3)
     options.add_argument("--wikiextractor-python", help="a Python before 3.11")
+    options.add_argument("--templates", action="store_true", help="also WikiExtractor as it runs by default")
     options.add_argument("--step", choices=["make", "read", "kernel"], help=argparse.SUPPRESS)
     options.add_argument("--dump", type=Path, help=argparse.SUPPRESS)
     asked = options.parse_args()

@@ -78,8 +78,14 @@ class Config(BaseModel):
         return type(self)(**{name: getattr(self, name) for name in type(self).model_fields} | changes)
 
     def identity(self) -> dict[str, Any]:
-        """Return what decides the outputs, as plain JSON values: every field but the paths of inputs."""
-        return {name: _plain(getattr(self, name)) for name in type(self).model_fields if not self._paths_of(name)}
+        """Return what decides the outputs, as plain JSON values; of the paths of inputs only their number."""
+        return {name: self._identity_of(name) for name in type(self).model_fields}
+
+    def _identity_of(self, name: str) -> Any:
+        if not self._is_path(name):
+            return _plain(getattr(self, name))
+        number = len(self._paths_of(name))
+        return f"{number} input" if number == 1 else f"{number} inputs"
 
     def input_paths(self) -> list[Path]:
         """Return the input files of this config and of the configs inside it, in the order of the fields."""
@@ -89,13 +95,16 @@ class Config(BaseModel):
             found += value.input_paths() if isinstance(value, Config) else self._paths_of(name)
         return found
 
+    def _is_path(self, name: str) -> bool:
+        """Whether a field holds paths of inputs; a model that is no folder is a name on the hub, and no path."""
+        value = getattr(self, name)
+        return _is_input(type(self).model_fields[name]) and not (isinstance(value, str) and not Path(value).exists())
+
     def _paths_of(self, name: str) -> list[Path]:
         value = getattr(self, name)
-        if value is None or not _is_input(type(self).model_fields[name]):
+        if value is None or not self._is_path(name):
             return []
-        if isinstance(value, str):  # a model: a folder, or else a name on the hub
-            return [Path(value)] if Path(value).exists() else []
-        return [value] if isinstance(value, Path) else list(value)
+        return [Path(value)] if isinstance(value, str | Path) else list(value)
 
 
 def _is_input(field: FieldInfo) -> bool:
@@ -141,9 +150,20 @@ def load(
     for override in overrides:
         _apply(values, override)
     try:
-        return kind.model_validate(values)
+        return kind.model_validate(_over_defaults(kind, values))
     except ValidationError as error:
         raise _explain(error, kind, place, overrides) from None
+
+
+def _over_defaults(kind: type[Config], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay `values` over the defaults of the sections that they touch: a section keeps what is not said about it."""
+    full = dict(values)
+    for name, field in kind.model_fields.items():
+        given, default = full.get(name), field.get_default(call_default_factory=True)
+        if isinstance(given, Mapping) and isinstance(default, Config):
+            held = {key: getattr(default, key) for key in type(default).model_fields}
+            full[name] = held | _over_defaults(type(default), given)
+    return full
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

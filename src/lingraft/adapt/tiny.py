@@ -68,10 +68,18 @@ def make_tiny(corpus: str | Path, out: str | Path, config: Tiny | None = None, *
             return folder
         tokenizer = _train_tokenizer(Path(corpus), config)
         model = _random_llama(tokenizer, config)
-        tokenizer.save_pretrained(folder)
-        model.save_pretrained(folder)
+        save(model, tokenizer, folder)
         run.finish({"vocabulary": len(tokenizer), "parameters": model.num_parameters()})
         return folder
+
+
+def save(model: Any, tokenizer: Any, folder: Path) -> None:
+    """Save a model and its tokenizer, without the progress bars of transformers."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
 
 
 def _train_tokenizer(corpus: Path, config: Tiny) -> Any:

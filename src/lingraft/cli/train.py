@@ -27,14 +27,18 @@ def train(
     from lingraft.errors import LingraftError, did_you_mean
     from lingraft.workflows.recipe import load_recipe
     from lingraft.workflows.run import train as library
+    from lingraft.workflows.run import training_on
 
     if arm not in ("names", "plain"):
         raise LingraftError(
             f"no arm '{arm}' {did_you_mean(arm, ['names', 'plain'])}".rstrip(), cure="Say names or plain."
         )
     config = load_recipe(recipe, set_ or [])
+    if dry_run and encoded:
+        options.print_plan("train", training_on(config, encoded, arm), out)
+        return
     if dry_run:
-        options.print_plan("train", config, out)
+        options.print_plan("run", config, out)
         return
     manifest = library(config, out, encoded=encoded, arm=arm, workers=workers, overwrite=overwrite)
     counters = manifest["counters"]

@@ -8,6 +8,7 @@ a marker, and an interrupted build goes on where it stopped. Speed beside other 
         --wikidata latest-all.json.gz --out out/el
 """
 
+import re
 import shutil
 import sys
 from collections import Counter
@@ -23,24 +24,10 @@ from lingraft.errors import LingraftError
 
 STAGE = "corpus build"
 
-_DROPS = (
-    "wikitext_",
-    "links_no_",
-    "links_red_link",
-    "names_dropped_",
-    "redirects_unusable",
-    "redirects_broken",
-    "redirect_cycles",
-    "other_namespace",
-    "empty_text",
-    "invalid_",
-    "malformed_",
-    "oversized_",
-    "deleted_",
-    "truncated",
-    "corrupt",
-    "title_conflicts",
-    "name_conflicts",
+_DROPS = re.compile(
+    r"wikitext_(?!tag_(nowiki|pre|poem)$)|links_(no_|red_link)|names_dropped_|redirects?_(unusable|broken|cycles|shadowed)"
+    r"|other_namespace|empty_text|invalid_|malformed_|oversized_|deleted_|truncated|corrupt|title_conflicts|name_conflicts"
+    r"|wikidata_(?!items$)|title_pairs_(?!pairs$|with)"
 )
 """How the counters begin that count what did not make it."""
 
@@ -275,7 +262,7 @@ class _Build:
             )
         counters = dict(sorted(self.tally.items()))
         rows = [{"name": name, "value": value} for name, value in counters.items()]
-        dropped = [row for row in rows if row["name"].startswith(_DROPS) and row["value"]]
+        dropped = [row for row in rows if _DROPS.match(row["name"]) and row["value"]]
         self.run.write_table("drops", dropped, kind="counts", title="Left out or unresolved, by reason")
         self.run.write_table("counters", [row for row in rows if row not in dropped], title="Counters")
         statistics = describe(self.run.path, counters, self.site.lang, self.config.names)

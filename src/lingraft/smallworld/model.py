@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from lingraft import runs
+from lingraft.adapt.tiny import save
 from lingraft.config import Config, InputPaths
 from lingraft.errors import LingraftError
 
@@ -124,6 +125,5 @@ def _save(config: FreshConfig, vocabulary: list[str], folder: Path) -> int:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         model = LlamaForCausalLM(shape)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    save(model, tokenizer, folder)
     return sum(parameter.numel() for parameter in model.parameters())

@@ -23,7 +23,7 @@ VALUES: dict[str, tuple[str, ...]] = {
 
 
 EVERY_KIND = "thing"
-"""Subject of the relations that every kind of entity has: each wording then has many bridge entities to be learnt by."""
+"""Subject of the relations that every kind of entity has, so that each wording has many bridge entities."""
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,9 @@ def run(
             encoded = line.encode()
         models = {BASE: line.model}
         notes = [] if line.named else [line.why_no_names()]
-        for arm, insertion in line.arms().items():
+        for arm in [PLAIN, NAMES] if line.named else [PLAIN]:
             with folder.timed(f"train {arm}"):
-                models[arm] = line.train(arm, insertion)
+                models[arm] = line.train(arm)
         if line.named:
             examples = augment.preview(line.encoded, 3, recipe.augment.insertion)
             folder.write_table("examples", examples, kind="examples", title="What the model reads, with names")
@@ -72,19 +72,22 @@ def train(
     With `encoded` (a finished `augment`) that corpus is used and `out` is the training's folder; otherwise the stages
     before the training are carried out first, in `out`, as `run` would.
     """
-    insertion = _insertion(recipe, arm)
     if encoded is not None:
-        model = recipe.model
-        if model == TINY:
-            model = runs.read_manifest(encoded, "augment")["config"]["model"]
-        config = TrainConfig(encoded=encoded, model=model, insertion=insertion, training=recipe.train)
-        return adapt.train(config, out, overwrite=overwrite)
+        return adapt.train(training_on(recipe, encoded, arm), out, overwrite=overwrite)
     Path(out).mkdir(parents=True, exist_ok=True)
     line = _Line(recipe, Path(out), workers, quiet=False)
     line.corpus()
     line.encode()
-    line.train(arm, insertion)
+    line.train(arm)
     return runs.read_manifest(Path(out) / f"train-{arm}")
+
+
+def training_on(recipe: Recipe, encoded: Path, arm: str) -> TrainConfig:
+    """Return the training of one arm on an encoded corpus; for "tiny", of the model that it was encoded for."""
+    model = recipe.model
+    if model == TINY:
+        model = runs.read_manifest(encoded, "augment")["config"]["model"]
+    return TrainConfig(encoded=encoded, model=str(model), insertion=_insertion(recipe, arm), training=recipe.train)
 
 
 def _insertion(recipe: Recipe, arm: str) -> Insertion:
@@ -113,10 +116,6 @@ class _Line:
         config = EncodeConfig(corpus=self.out / "corpus", model=str(self.model), names=self.named)
         return augment.encode(config, self.encoded, workers=self.workers)
 
-    def arms(self) -> dict[str, Insertion]:
-        """Return what is trained: plain text, and names if there are any."""
-        return {arm: _insertion(self.recipe, arm) for arm in ([PLAIN, NAMES] if self.named else [PLAIN])}
-
     def why_no_names(self) -> str:
         """Say why there is no training with names, and the cure."""
         return (
@@ -125,12 +124,9 @@ class _Line:
             "or corpus.titles (title pairs) of this wiki"
         )
 
-    def train(self, arm: str, insertion: Insertion) -> Path:
+    def train(self, arm: str) -> Path:
         """Train one arm; return its model."""
-        config = TrainConfig(
-            encoded=self.encoded, model=str(self.model), insertion=insertion, training=self.recipe.train
-        )
-        adapt.train(config, self.out / f"train-{arm}")
+        adapt.train(training_on(self.recipe, self.encoded, arm), self.out / f"train-{arm}")
         return self.out / f"train-{arm}" / "model"
 
     def evaluate(self, arm: str, model: str | Path) -> list[dict[str, Any]]:
