@@ -43,9 +43,9 @@ _INNERMOST = re.compile(r"\{\{\{[^{}]*+\}\}\}|\{\{[^{}]*+\}\}")
 _BRACES = re.compile(r"\{\{+|\}\}+")
 _VARIANT = re.compile(r"-\{([^{}]*)\}-")
 _SEPARATORS = " ,;:、，；："
-_HOLES = re.compile(f"{HOLE}(?: *{HOLE})++")
-_EMPTIED = re.compile(rf"([(（])[\s{_SEPARATORS}]*+{HOLE}[\s{_SEPARATORS}{HOLE}]*+([)）]?)")
-_CLOSED = re.compile(rf"{HOLE}(?:[{_SEPARATORS}]++(?=[)）])|(?= ?[).,;）。，；、]))")
+_OPENING, _CLOSING = "(（", ")）"
+_HANGING = _OPENING + _SEPARATORS
+_FOLLOWING = tuple(")）.,;。，；、")
 
 VARIANT_LANGUAGES = frozenset(
     "ban crh en-x-piglatin gan iu kk ku mni sh shi sr tg tly uz wuu zgh zh zh-classical".split()
@@ -69,11 +69,33 @@ def preprocess(wikitext: str, lang: str, tally: Counter[str]) -> str:
 
 def close_holes(text: str) -> str:
     """Return `text` without its holes, the brackets that they leave empty, and the separators that hang before them."""
-    text = _HOLES.sub(HOLE, text)
-    text = _EMPTIED.sub(lambda found: HOLE if found[2] else found[1], text)
-    *befores, last = _CLOSED.split(text)
-    text = "".join([*(before.rstrip(_SEPARATORS) for before in befores), last])
-    return text.replace(HOLE, "")
+    first, *rest = text.split(HOLE)
+    kept = [first]
+    for after in rest:
+        hangs = kept[-1][-1:] in _HANGING or not after.strip(" ")
+        if hangs or after[:2].lstrip(" ").startswith(_FOLLOWING):
+            kept[-1], after = _joined(kept[-1], after)
+        if after:
+            kept.append(after)
+    return "".join(kept)
+
+
+def _joined(before: str, after: str) -> tuple[str, str]:
+    """Return what to keep of the text on either side of a hole."""
+    bare = before.rstrip(_SEPARATORS + "\n")
+    if bare and bare[-1] in _OPENING:
+        following = after.lstrip(_SEPARATORS + "\n")
+        if not following or following[0] not in _CLOSING:
+            return bare, following
+        before, after = bare[:-1], following[1:]
+    if not after.strip(" "):
+        return (before + " " if after and not before.endswith(" ") else before), ""
+    following = after.lstrip(_SEPARATORS)
+    if following and following[0] in _CLOSING:
+        return before.rstrip(_SEPARATORS), following
+    if after[:2].lstrip(" ").startswith(_FOLLOWING):
+        return before.rstrip(_SEPARATORS), after
+    return before, after
 
 
 def protect(text: str) -> str:
