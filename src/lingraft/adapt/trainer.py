@@ -209,7 +209,9 @@ def _train(config: TrainConfig, run: runs.Run) -> dict[str, Any]:
     note = f"{how.tokens_per_step:,} tokens a step"
     with run.timed("train"), bar("train", how.steps, "steps") as shown:
         shown.advance(done, note)
-        trainer = _trainer(model, data, how, run, losses, lambda loss: shown.advance(how.log_every, f"{note}, loss {loss:.3f}"))
+        trainer = _trainer(
+            model, data, how, run, losses, lambda loss: shown.advance(how.log_every, f"{note}, loss {loss:.3f}")
+        )
         started = time.perf_counter()
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
         seconds = time.perf_counter() - started

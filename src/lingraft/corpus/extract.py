@@ -1,7 +1,11 @@
 """First pass of a build: one shard of a dump to parsed articles with unresolved links, and the titles seen in it."""
 
+import gc
 from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +26,8 @@ RAW_ARTICLE = pa.schema(
         ("revision", pa.int64()),
         ("title", pa.string()),
         ("text", pa.large_string()),
+        ("words", pa.int32()),
+        ("characters", pa.int32()),
         ("sections", pa.list_(SECTION)),
         ("links", pa.list_(RAW_LINK)),
     ]
@@ -29,6 +35,8 @@ RAW_ARTICLE = pa.schema(
 TITLES = pa.schema([("title", pa.large_string()), ("redirect", pa.large_string())])
 
 _FLUSH_CHARS = 4_000_000
+_REMEMBERED = 200_000
+"""Titles whose normal form is kept: some 40 MB."""
 
 
 @dataclass(frozen=True)
@@ -58,12 +66,13 @@ class Extraction:
         titles: list[str] = []
         redirects: list[str | None] = []
         with (
+            _no_garbage_collection(),
             atomic(self.folder / f"articles-{index:05d}.arrow") as path,
             pa.OSFile(str(path), "wb") as file,
             pa.ipc.new_file(file, RAW_ARTICLE, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
         ):
             batch = _Batch()
-            wiki = _Wiki(site)
+            wiki = _wiki(site)
             for page in pages:
                 wiki.read(page, batch, titles, redirects, tally)
                 if batch.chars > _FLUSH_CHARS:
@@ -78,13 +87,42 @@ class Extraction:
         return {"counters": dict(tally), "problems": [problem.message for problem in problems]}
 
 
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Switch off the search for reference cycles: a shard makes millions of small objects and not one cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+class _Normal(dict[str, str]):
+    """Titles as written -> normal titles, each normalised once."""
+
+    def __init__(self, site: Site):
+        super().__init__()
+        self.site = site
+
+    def __missing__(self, title: str) -> str:
+        normal = self[title] = normalise(title, self.site)
+        return normal
+
+
+@lru_cache(2)
+def _wiki(site: Site) -> "_Wiki":
+    return _Wiki(site)
+
+
 class _Wiki:
-    """Reads pages of one wiki; target titles are normalised once each."""
+    """Reads pages of one wiki. It is kept between shards for what it remembers of titles."""
 
     def __init__(self, site: Site):
         self.site = site
         self.parser = parser(site)
-        self.normal: dict[str, str] = {}
+        self.normal = _Normal(site)
 
     def read(
         self, page: Page, batch: "_Batch", titles: list[str], redirects: list[str | None], tally: Counter[str]
@@ -105,22 +143,16 @@ class _Wiki:
         titles.append(title)
         redirects.append(None)
         parsed = self.parser.parse(page.text)
-        tally.update({f"wikitext_{reason}": count for reason, count in parsed.drops.items()})
+        for reason, count in parsed.drops.items():
+            tally["wikitext_" + reason] += count
         if not parsed.text:
             tally["empty_text"] += 1
             return
         tally["articles"] += 1
         tally["links"] += len(parsed.links)
-        if len(self.normal) > 200_000:
+        if len(self.normal) > _REMEMBERED:
             self.normal.clear()
-        targets = [self._normal(target) for _, _, target in parsed.links]
-        batch.add(page, title, parsed, targets)
-
-    def _normal(self, target: str) -> str:
-        normal = self.normal.get(target)
-        if normal is None:
-            normal = self.normal[target] = normalise(target, self.site)
-        return normal
+        batch.add(page, title, parsed, self.normal)
 
     def _target(self, redirect: str) -> str | None:
         """Return the normal title that a redirect leads to, None when it leads out of the articles or nowhere."""
@@ -135,29 +167,34 @@ class _Wiki:
 class _Batch:
     """Articles as columns: nested values are kept flat, so that no Python object is made for a link."""
 
-    pages: list[tuple[int, int, str, str]] = field(default_factory=list)
+    pages: list[tuple[int, int, str, str, int, int]] = field(default_factory=list)
     sections: list[tuple[int, int, int, str]] = field(default_factory=list)
     section_offsets: list[int] = field(default_factory=lambda: [0])
-    links: list[tuple[int, int, str]] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     targets: list[str] = field(default_factory=list)
     link_offsets: list[int] = field(default_factory=lambda: [0])
     chars: int = 0
 
-    def add(self, page: Page, title: str, parsed: Parsed, targets: list[str]) -> None:
-        self.pages.append((page.id, page.revision, title, parsed.text))
+    def add(self, page: Page, title: str, parsed: Parsed, normal: Mapping[str, str]) -> None:
+        text = parsed.text
+        words = text.count(" ") + text.count("\n") - text.count("\n\n") + 1  # the parser leaves no other white space
+        self.pages.append((page.id, page.revision, title, text, words, len(text)))
         self.sections += parsed.sections
         self.section_offsets.append(len(self.sections))
-        self.links += parsed.links
-        self.targets += targets
-        self.link_offsets.append(len(self.links))
+        if parsed.links:
+            starts, ends, targets = zip(*parsed.links, strict=True)
+            self.starts += starts
+            self.ends += ends
+            self.targets += [normal[target] for target in targets]
+        self.link_offsets.append(len(self.targets))
         self.chars += len(parsed.text)
 
     def take(self) -> pa.RecordBatch:
         """Return what was added as a record batch, and start again."""
-        columns = list(zip(*self.pages, strict=True)) if self.pages else [[], [], [], []]
+        columns = list(zip(*self.pages, strict=True)) if self.pages else [[], [], [], [], [], []]
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, RAW_ARTICLE, strict=False)]
-        starts, ends, _ = zip(*self.links, strict=True) if self.links else ((), (), ())
-        links = _struct([starts, ends, self.targets], RAW_LINK)
+        links = _struct([self.starts, self.ends, self.targets], RAW_LINK)
         sections = _struct(list(zip(*self.sections, strict=True)) if self.sections else [[], [], [], []], SECTION)
         arrays.append(pa.ListArray.from_arrays(pa.array(self.section_offsets, pa.int32()), sections))
         arrays.append(pa.ListArray.from_arrays(pa.array(self.link_offsets, pa.int32()), links))

@@ -35,15 +35,14 @@ class Resolution:
             raw = pa.ipc.open_file(source).read_all()
             if index in self.keep:
                 raw = raw.slice(0, self.keep[index])
-            tables = [self._articles(pa.table(batch), titles, named, tally) for batch in raw.to_batches()]
+            articles = self._articles(raw.combine_chunks(), titles, named, tally) if len(raw) else ARTICLE.empty_table()
             with atomic(self.folder / part_name(index)) as path:
-                write_articles(path, pa.concat_tables(tables or [ARTICLE.empty_table()]))
+                write_articles(path, articles)
         return dict(tally)
 
     def _articles(
         self, raw: pa.Table, titles: TitleIndex, named: dict[str, np.ndarray], tally: Counter[str]
     ) -> pa.Table:
-        raw = raw.combine_chunks()
         links = raw.column("links").combine_chunks()
         flat = links.flatten()
         resolved = _resolve(flat, titles, named, tally)
@@ -54,8 +53,8 @@ class Resolution:
         tally["articles_with_entity"] += len(raw) - own_entities.null_count
         lengths = pc.list_value_length(links)
         tally["articles_without_links"] += pc.sum(pc.equal(lengths, 0)).as_py() or 0
-        tally["words"] += _num_words(raw.column("text"))
-        tally["characters"] += pc.sum(pc.utf8_length(raw.column("text"))).as_py() or 0
+        for unit in ("words", "characters"):
+            tally[unit] += pc.sum(raw.column(unit)).as_py()
         return pa.table(
             {
                 "id": raw.column("id"),
@@ -103,12 +102,6 @@ def _resolve(
         pa.nulls(len(flat), pa.string()),
     ]
     return pa.StructArray.from_arrays(columns, fields=list(LINK))
-
-
-def _num_words(texts: pa.ChunkedArray) -> int:
-    """Count words separated by white space; the parser leaves single spaces, line breaks and blank lines only."""
-    separators = [pc.sum(pc.count_substring(texts, pattern)).as_py() or 0 for pattern in (" ", "\n", "\n\n")]
-    return separators[0] + separators[1] - separators[2] + len(texts)
 
 
 def _entities(titles: TitleIndex, rows: np.ndarray) -> pa.Array:

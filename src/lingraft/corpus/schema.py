@@ -47,4 +47,10 @@ def part_name(index: int) -> str:
 
 def write_articles(path: Path, articles: pa.Table) -> None:
     """Write one shard of articles."""
-    pq.write_table(articles.cast(ARTICLE), path, compression="zstd", row_group_size=ROW_GROUP)
+    pq.write_table(
+        articles.cast(ARTICLE),
+        path,
+        compression="zstd",
+        row_group_size=ROW_GROUP,
+        use_dictionary=["lang", "links.list.element.target", "links.list.element.entity", "flags.list.element"],
+    )

@@ -5,6 +5,7 @@ over the hashes and one comparison of strings. Nothing is loaded, and processes 
 that redirects points to its final row.
 """
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -22,7 +23,7 @@ from lingraft.wikimedia.siteinfo import Site
 NO_ENTITY = 0
 """What the index holds for a title without an entity; Q0 does not exist."""
 
-_DIRECTION_MARKS = dict.fromkeys(map(ord, "\u200e\u200f\u202a\u202b\u202c\u202d\u202e"))
+_DIRECTION_MARKS = re.compile("[\u200e\u200f\u202a-\u202e]")
 _DOTTED_I = frozenset(["tr", "az", "kaa"])
 _MAX_TITLE_BYTES = 255
 
@@ -34,12 +35,17 @@ def normalise(title: str, site: Site) -> str:
     is NFC, and the first letter is a capital where the wiki has them. Source: MediaWiki's TitleCodec,
     https://www.mediawiki.org/wiki/Manual:Page_title.
     """
-    if "%" in title:
-        title = unquote(title, errors="strict") if _decodes(title) else title
-    title = " ".join(title.replace("_", " ").translate(_DIRECTION_MARKS).split()).removeprefix(":").lstrip()
-    if not title.isascii():
+    if "%" in title and _decodes(title):
+        title = unquote(title)
+    is_ascii = title.isascii()
+    if not is_ascii and _DIRECTION_MARKS.search(title):
+        title = _DIRECTION_MARKS.sub("", title)
+    if "_" in title:
+        title = title.replace("_", " ")
+    title = " ".join(title.split()).removeprefix(":").lstrip()
+    if not is_ascii and not unicodedata.is_normalized("NFC", title):
         title = unicodedata.normalize("NFC", title)
-    if not title or len(title.encode()) > _MAX_TITLE_BYTES:
+    if not title or (len(title) > _MAX_TITLE_BYTES // 4 and len(title.encode()) > _MAX_TITLE_BYTES):
         return ""
     return capitalise(title, site.lang) if site.first_letter else title
 

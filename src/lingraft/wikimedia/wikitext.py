@@ -181,16 +181,17 @@ class Parser:
             headings.append((length, end, int(part[0])))
             length = self._take(body, end, pieces, links)
         text = unprotect("".join(pieces))
-        if any(stand_in in marked for stand_in in PROTECTED):
+        targets = "\n".join([target for _, _, target in links])
+        if any(stand_in in targets for stand_in in PROTECTED):
             links = [(start, end, unprotect(target)) for start, end, target in links]
         return Parsed(text, links, _sections(text, headings), drops)
 
     def _take(self, marked: str, length: int, pieces: list[str], links: list[Link]) -> int:
         """Add the text of `marked` to `pieces` and its links to `links`; return the length of the text so far."""
-        parts = self._link.split(marked)
-        if len(parts) == 1:
+        if "[[" not in marked:
             pieces.append(marked)
             return length + len(marked)
+        parts = self._link.split(marked)
         targets = parts[1::4]
         anchors = [
             (label or target) + trail for target, label, trail in zip(targets, parts[2::4], parts[3::4], strict=True)
@@ -279,6 +280,7 @@ def _with_apostrophe(line: str) -> str:
 _EMPTY_HEADING = re.compile("\x04[1-6][ \n]*\x05")
 _HEADING = re.compile(r"(={1,6})(.+?)(={1,6})[ \t]*\Z")
 _TERM = re.compile(r"([^\[\]<>{}:]*?)\s*:\s*")
+_TABLE_STARTS = frozenset(" \t:*#;{|=")
 _SPECIAL = frozenset(" \t=*#:;{|-")
 _BLANK, _PARAGRAPH, _LIST, _INDENTED = range(4)
 
@@ -350,6 +352,8 @@ def _tables(lines: list[str]) -> dict[int, tuple[int, bool]]:
     opened: list[int] = []
     headings: list[int] = []
     for index, line in enumerate(lines):
+        if line[:1] not in _TABLE_STARTS:
+            continue
         body = line.lstrip(" \t:*#;")
         if body.startswith("{|"):
             opened.append(index)
