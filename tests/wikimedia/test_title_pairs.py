@@ -24,7 +24,7 @@ def read(tmp_path, data, **options):
         GOOD.replace("\n", "\r\n").encode(),
         GOOD.encode("utf-8-sig"),
         GOOD.encode("utf-16"),
-        gzip.compress(GOOD.encode()),
+        gzip.compress(GOOD.encode(), mtime=0),
         b"\n" + GOOD.replace("\t", " \t ").encode() + b"\n\n",
     ],
 )
