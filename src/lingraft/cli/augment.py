@@ -43,7 +43,8 @@ def augment(
     if dry_run:
         options.print_plan("augment", config, out)
         return
-    counters = library(config, out, workers=workers, overwrite=overwrite)["counters"]
+    manifest = options.carry_out(out, lambda: library(config, out, workers=workers, overwrite=overwrite))
+    counters = manifest["counters"]
     print(f"{out}: {counters['articles']:,} articles, {counters['tokens']:,} tokens")
     print(f"{counters['mentions_with_name']:,} of {counters['mentions']:,} mentions have a name")
     for article in examples(out, preview, insertion) if preview else []:

@@ -50,7 +50,7 @@ def build(
     if dry_run:
         options.print_plan(STAGE, config, out)
         return
-    manifest = library(config, out, workers=workers, overwrite=overwrite, quiet=quiet)
+    manifest = options.carry_out(out, lambda: library(config, out, workers=workers, overwrite=overwrite, quiet=quiet))
     print(f"{out}: {manifest['counters']['articles']:,} articles, {manifest['counters']['links']:,} links")
     print(f"look at it: lingraft corpus stats {out}; lingraft corpus preview {out}")
 

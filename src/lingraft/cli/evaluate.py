@@ -40,7 +40,13 @@ def evaluate(
     if compare:
         if len(compare) != 2:
             raise LingraftError(f"--compare takes two runs, not {len(compare)}", cure="--compare RUN_A RUN_B")
-        print_table([row.as_row() for row in library.compare(*compare)], title=f"{compare[0]} against {compare[1]}")
+        compared = library.compare(*compare)
+        columns = ("task", "n", "a", "b", "difference", "low", "high", "p_mcnemar", "p_holm")
+        rows = [{name.removesuffix("_mcnemar"): row.as_row()[name] for name in columns} for row in compared]
+        print_table(rows, title=f"a: {compare[0]}, b: {compare[1]}")
+        for row in compared:
+            if row.differs:
+                print(f"note: {row.task}: the runs also differ in {', '.join(row.differs)}")
         return
     if out is None:
         raise LingraftError("--out is not given", cure="Name the run folder to write: --out out/eval")
@@ -49,7 +55,7 @@ def evaluate(
     if dry_run:
         options.print_plan("evaluate", config, out)
         return
-    library.evaluate(config, out, overwrite=overwrite)
+    options.carry_out(out, lambda: library.evaluate(config, out, overwrite=overwrite))
     rows = runs.read_json(out / "tables" / "scores.json")["rows"]
     columns = ("group", "label", "value", "low", "high", "chance", "n")
     print_table([{name: row.get(name) for name in columns} for row in rows], title=f"accuracy, 95% interval: {out}")

@@ -1,7 +1,7 @@
 """What the verbs have in common: options, and commands whose options take several values (`--wikidata A B`)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +46,17 @@ def given(**options: Any) -> dict[str, Any]:
 def merged(recipe_section: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a section of a recipe with the given options on top."""
     return dict(recipe_section or {}) | dict(options)
+
+
+def carry_out(out: Path, verb: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Call a library function that fills the folder `out`; say so when its run was complete already."""
+    from lingraft import runs
+
+    before = runs.read_json(out / "manifest.json")
+    manifest = verb()
+    if manifest == before:
+        print(f"{out} is complete already: nothing to do")
+    return manifest
 
 
 def print_plan(stage: str, config: Any, out: Path) -> None:

@@ -23,7 +23,7 @@ def run(
     quiet: options.Quiet = False,
 ) -> None:
     """Carry out every stage that a recipe needs, skipping those already done."""
-    from lingraft import report, runs
+    from lingraft import report
     from lingraft.workflows.recipe import load_recipe
     from lingraft.workflows.run import STAGE
     from lingraft.workflows.run import run as library
@@ -32,10 +32,7 @@ def run(
     if dry_run:
         options.print_plan(STAGE, config, out)
         return
-    was_done = runs.is_finished(out)
-    manifest = library(config, out, workers=workers, overwrite=overwrite, quiet=quiet)
+    manifest = options.carry_out(out, lambda: library(config, out, workers=workers, overwrite=overwrite, quiet=quiet))
     for note in manifest["notes"]:
         print(f"note: {note}")
-    if was_done:
-        print(f"{out} is complete already: nothing to do (--overwrite with other settings replaces it)")
     print(f"report: {report.write(out)}")

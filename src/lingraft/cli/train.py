@@ -40,9 +40,12 @@ def train(
     if dry_run:
         options.print_plan("run", config, out)
         return
-    manifest = library(config, out, encoded=encoded, arm=arm, workers=workers, overwrite=overwrite)
+    folder = out if encoded else out / f"train-{arm}"
+    manifest = options.carry_out(
+        folder, lambda: library(config, out, encoded=encoded, arm=arm, workers=workers, overwrite=overwrite)
+    )
     counters = manifest["counters"]
-    model = out / "model" if encoded else out / f"train-{arm}" / "model"
+    model = folder / "model"
     print(
         f"{model}: {counters['steps']} steps, {counters['tokens_seen']:,} tokens, final loss {counters['final_loss']}"
     )

@@ -152,6 +152,15 @@ class _Build:
             self.shards.append(int(key))
             self.tally.update(result["counters"])
             self._warn(result["problems"])
+        if self.tally["truncated"]:
+            print(self._kept(), file=sys.stderr)
+
+    def _kept(self) -> str:
+        pages = self.tally["pages"] + self.tally["other_namespace"]
+        return (
+            f"{pages:,} complete pages were read and kept. The download probably broke off: fetch it again,\n"
+            "or accept what is there (this is the default; --strict would have stopped here)."
+        )
 
     def _warn(self, problems: list[str]) -> None:
         for problem in problems:

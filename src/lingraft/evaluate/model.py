@@ -103,6 +103,7 @@ def load(name: str, dtype: str, device: str) -> LoadedModel:
 
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     try:
+        transformers.utils.logging.disable_progress_bar()  # ours is the only bar
         tokenizer = transformers.AutoTokenizer.from_pretrained(name)
         model = transformers.AutoModelForCausalLM.from_pretrained(name, dtype=dtype).to(where).eval()
     except (OSError, ValueError, RuntimeError) as error:
