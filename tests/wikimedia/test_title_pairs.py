@@ -44,3 +44,8 @@ def test_a_file_without_a_pair_is_one_clear_error(tmp_path):
         read(tmp_path, b"a,b\nc,d\n")
     with pytest.raises(LingraftError, match="is empty"):
         read(tmp_path, b"")
+
+
+def test_a_file_of_something_else_is_refused_even_if_a_line_happens_to_have_a_tab(tmp_path):
+    with pytest.raises(LingraftError, match="does not look like title pairs: 30 of its 31 lines are none"):
+        read(tmp_path, b"\x7fELF\x00\n" * 30 + b"\x01\t\x02\n")

@@ -21,8 +21,9 @@ MAX_LINE = 1 << 16
 def pairs(
     path: Path, tally: Counter[str], problems: list[Problem] | None = None, *, strict: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Yield the title pairs of a TSV file; LingraftError when not one line is a pair."""
+    """Yield the title pairs of a TSV file; LingraftError when less than a third of its lines are pairs."""
     num_pairs = 0
+    bad_before = tally["wrong_columns"] + tally["empty_title"]
     for line in lines(path, tally, problems, max_bytes=MAX_LINE, strict=strict):
         columns = [column.strip() for column in _text(line, tally).split("\t")]
         if columns == [""]:
@@ -35,6 +36,13 @@ def pairs(
             tally["pairs"] += 1
             num_pairs += 1
             yield columns[0], columns[1]
+    num_bad = tally["wrong_columns"] + tally["empty_title"] - bad_before
+    if num_pairs and num_bad > 2 * num_pairs:
+        raise LingraftError(
+            f"{path} does not look like title pairs: {num_bad:,} of its {num_bad + num_pairs:,} lines are none",
+            "A pair is two titles with one tab between them.",
+            "Check that the file is the right one, and that its columns are parted by tabs.",
+        )
     if num_pairs == 0:
         why = unread_format(path) or "Not one of its lines has two titles with a tab between them."
         raise LingraftError(f"{path} holds no title pairs", why, "Write one pair a line: title, tab, title.")

@@ -27,13 +27,13 @@ PLAIN = Insertion(operation="none")
 PACKAGES = ("torch", "transformers", "tokenizers", "lm-eval")
 
 ASKED = {
-    "bridge": "bridge entities, target language",
-    "adapted": "facts in the adaptation text",
     "held_out": "held-out facts",
+    "names": "pivot name of a target name",
     "name_beside": "held-out facts, pivot name beside",
     "name_instead": "held-out facts, pivot name instead",
+    "adapted": "facts in the adaptation text",
+    "bridge": "bridge entities, target language",
     "pivot": "held-out facts, pivot language",
-    "names": "pivot name of a target name",
 }
 """Files of questions (smallworld/questions.py) and their names in the report."""
 
