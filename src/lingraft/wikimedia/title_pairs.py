@@ -21,7 +21,7 @@ MAX_LINE = 1 << 16
 def pairs(
     path: Path, tally: Counter[str], problems: list[Problem] | None = None, *, strict: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Yield the title pairs of a TSV file; LingraftError when less than a third of its lines are pairs."""
+    """Yield the title pairs of a TSV file; LingraftError when less than a tenth of its lines are pairs."""
     num_pairs = 0
     bad_before = tally["wrong_columns"] + tally["empty_title"]
     for line in lines(path, tally, problems, max_bytes=MAX_LINE, strict=strict):
@@ -37,7 +37,7 @@ def pairs(
             num_pairs += 1
             yield columns[0], columns[1]
     num_bad = tally["wrong_columns"] + tally["empty_title"] - bad_before
-    if num_pairs and num_bad > 2 * num_pairs:
+    if num_pairs and num_bad > 9 * num_pairs:
         raise LingraftError(
             f"{path} does not look like title pairs: {num_bad:,} of its {num_bad + num_pairs:,} lines are none",
             "A pair is two titles with one tab between them.",
