@@ -50,7 +50,7 @@ def test_the_request_is_written_first_and_the_manifest_last(tmp_path):
     assert manifest["note"] == "done"
     assert manifest["timings"]["parts"].keys() == {"all of it"}
     assert {name: manifest[name] for name in request} == request
-    assert runs.is_finished(out)
+    assert (out / "manifest.json").exists()
 
 
 def test_an_unfinished_run_of_the_same_request_is_resumed(tmp_path):
@@ -192,7 +192,7 @@ def test_a_live_process_keeps_others_out_and_a_killed_one_does_not(tmp_path):
 def test_a_kill_while_the_request_is_written_leaves_a_usable_folder(tmp_path):
     (tmp_path / ".request.json.123.tmp").write_text('{"sch')
     make(tmp_path)
-    assert runs.is_finished(tmp_path)
+    assert (tmp_path / "manifest.json").exists()
 
 
 def test_leftovers_of_a_killed_process_are_swept_but_not_in_a_run_folder_inside(tmp_path):

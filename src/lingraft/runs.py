@@ -227,11 +227,6 @@ def read_manifest(path: str | Path, stage: str | None = None) -> dict[str, Any]:
     return manifest
 
 
-def is_finished(path: str | Path) -> bool:
-    """Whether `path` is a run folder with a manifest."""
-    return (Path(path) / "manifest.json").exists()
-
-
 def state(path: str | Path, stage: str, config: Config) -> str:
     """Say in one line what a run of `config` in the folder `path` would find; nothing is written."""
     run = Run(Path(path), stage, config, overwrite=False, versions=[])

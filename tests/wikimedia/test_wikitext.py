@@ -21,6 +21,9 @@ def anchors(wikitext: str, lang: str = "el") -> list[tuple[str, str]]:
     [
         ("el", "[[Αθήνα]]ς", "Αθήνας", [(0, 6, "Αθήνα")]),  # Greek link trail belongs to the anchor
         ("ja", "[[東京]]都", "東京都", [(0, 2, "東京")]),  # Japanese trails are [a-z] only
+        ("ar", "قرأ و[[كتاب|الكتاب]] ثم", "قرأ والكتاب ثم", [(4, 11, "كتاب")]),  # Arabic prefixes belong to the anchor
+        ("en", "pre[[fix]]", "prefix", [(3, 6, "fix")]),
+        ("uk", "«[[Зоря]]»", "«Зоря»", [(0, 6, "Зоря")]),  # Ukrainian wikis take quotation marks in, on both sides
         ("zh", "[[北京]]abc", "北京abc", [(0, 2, "北京")]),  # Chinese has no trail
         ("en", "[[:en:Tea|tea]]", "tea", []),  # a link to another wiki is text
         ("el", "[[Αρχείο:Map.png|μικρογραφία|[[Ρώμη]]]]", "", []),  # a file goes, caption and all

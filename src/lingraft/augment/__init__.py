@@ -5,8 +5,8 @@ from it with an `Insertion`, `preview` shows what the model will read.
 """
 
 from lingraft.augment.encoding import EncodeConfig, encode
-from lingraft.augment.examples import preview, render
+from lingraft.augment.examples import preview
 from lingraft.augment.operators import Insertion, TagIds
 from lingraft.augment.packing import Mixed, PackedSequences
 
-__all__ = ["EncodeConfig", "Insertion", "Mixed", "PackedSequences", "TagIds", "encode", "preview", "render"]
+__all__ = ["EncodeConfig", "Insertion", "Mixed", "PackedSequences", "TagIds", "encode", "preview"]

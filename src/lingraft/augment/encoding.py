@@ -3,7 +3,7 @@
 Names are kept beside the tokens and written into the text only when a sequence is drawn, so one encoded corpus serves
 every operation, probability and epoch. Each articles shard becomes one Arrow file, on one worker, in batches of about
 BATCH_CHARACTERS; memory holds one batch of encodings and one shard's token ids; an article of 2 MB takes 300 MB.
-A shard runs at .93 of the speed of `tokenizers.encode_batch` alone; whole runs and memory: benchmarks/encoding.py.
+Speed beside `tokenizers.encode_batch` alone, and memory: benchmarks/encoding.py.
 
     lingraft augment --corpus out/el --model out/tiny --out out/el-encoded
 """

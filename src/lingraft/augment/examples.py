@@ -1,6 +1,6 @@
-"""What the model will read: some articles with their names in place, as coloured text or as rows for a report."""
+"""What the model will read: some articles with their names in place, as text segments of several kinds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,6 @@ import numpy as np
 from lingraft.augment.operators import KINDS, NAME, TAG, Insertion, TagIds, draw, graft
 from lingraft.augment.store import EncodedCorpus
 from lingraft.augment.tokenizer import CLOSE_TAG, OPEN_TAG
-
-STYLES = {"text": "", "mention": "bold cyan", "name": "bold green", "tag": "dim"}
 
 Segment = dict[str, str]
 
@@ -44,16 +42,6 @@ def preview(
         if named or len(spare) < number:
             (rows if named else spare).append({"title": f"article {article}", "segments": segments})
     return (rows + spare)[:number]
-
-
-def render(segments: Iterable[Segment]) -> Any:
-    """Return the segments as a rich Text in colour."""
-    from rich.text import Text
-
-    text = Text()
-    for segment in segments:
-        text.append(segment["text"], style=STYLES[segment["kind"]])
-    return text
 
 
 def _articles(

@@ -1,8 +1,8 @@
 """From an anchor's characters to its tokens, without listing all offsets of an article in Python.
 
-`Encoding.char_to_token` scans in Rust: 1.5 ns a token, which beats every search from Python up to some thousand tokens
-and goes quadratic on an article of 2 MB. Past SCAN_LIMIT tokens a galloping search from the previous mention takes
-over; `Encoding.token_to_chars` answers it in constant time. Both give the same spans (tests/augment/test_spans.py).
+`Encoding.char_to_token` scans in Rust, which beats every search from Python up to some thousand tokens and goes
+quadratic on a long article. Past SCAN_LIMIT tokens a galloping search from the previous mention takes over;
+`Encoding.token_to_chars` answers it in constant time. Both give the same spans (tests/augment/test_spans.py).
 """
 
 from functools import partial

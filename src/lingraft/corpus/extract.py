@@ -36,7 +36,7 @@ TITLES = pa.schema([("title", pa.large_string()), ("redirect", pa.large_string()
 
 _FLUSH_CHARS = 4_000_000
 _REMEMBERED = 200_000
-"""Titles whose normal form is kept: some 40 MB."""
+"""Titles whose normal form is kept."""
 
 
 @dataclass(frozen=True)

@@ -94,6 +94,7 @@ class Parser:
         self._switches = frozenset(switch.casefold() for switch in site.switches)
         trail = f"((?:{site.link_trail})?)"
         self._link = re.compile(r"\[\[([^\[\]|{}<>\n]++)(?:\|([^\[\]\n]*+))?\]\]" + trail)
+        self._prefix = re.compile(f"[{site.link_prefix_letters}]") if site.link_prefix_letters else None
         self._markup = re.compile(
             rf"\[\[(?!{_SIMPLE_LINK})"
             rf"({_nested(2)})\]\](\]?)()"
@@ -192,17 +193,28 @@ class Parser:
             pieces.append(marked)
             return length + len(marked)
         parts = self._link.split(marked)
-        targets = parts[1::4]
+        targets, befores = parts[1::4], parts[0::4]
         anchors = [
             (label or target) + trail for target, label, trail in zip(targets, parts[2::4], parts[3::4], strict=True)
         ]
         shown = [""] * (2 * len(anchors) + 1)
-        shown[0::2] = parts[0::4]
+        if self._prefix:
+            self._move_prefixes(befores, anchors)
+        shown[0::2] = befores
         shown[1::2] = anchors
         ends = list(accumulate(map(len, shown), initial=length))
         links += zip(ends[1:-1:2], ends[2::2], targets, strict=True)
         pieces += shown
         return ends[-1]
+
+    def _move_prefixes(self, befores: list[str], anchors: list[str]) -> None:
+        """Move the letters that stand right before a link into its anchor, as wikis do whose words have prefixes."""
+        for index, before in enumerate(befores[:-1]):
+            start = len(before)
+            while start and self._prefix.match(before, start - 1):
+                start -= 1
+            if start < len(before):
+                befores[index], anchors[index] = before[:start], before[start:] + anchors[index]
 
     def _fate(self, target: str) -> str:
         """Say where a target with a colon leads: article, file, category, interlanguage, interwiki, other_namespace."""
