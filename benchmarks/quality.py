@@ -1,10 +1,14 @@
 """How true the text and the links are: against published text, golds, and counts made in the simplest way.
 
-    python benchmarks/quality.py [--only extracted golds markup links alignment] [--snippets 3]
+    python benchmarks/quality.py [--only extracted golds kept templates headings markup links alignment] [--snippets 3]
 
 extracted   words of each document against what WikiExtractor made of the same dumps in 2015 (it leaves lists out, and
             did not know every wiki's File: and Category:; so precision says what we keep beyond it, not what is wrong)
 golds       words of the lead against DBpedia's hand-made abstracts
+kept        words of the wikitext, cleaned in the simplest way there is (without templates, tables, references), against
+            ours; so precision says what templates gave us
+templates   what became of the templates, and the words and links that the data of templates saves
+headings    the headings that corpus/headings.py takes for apparatus, and the nearest ones that it does not
 markup      articles that still hold what looks like markup; most of it is shown like that on the page itself
 links       every `[[` of the wikitext, by the place where it stands, against the links that we keep
 alignment   built corpora: links, links with an entity, with an English name, and every reason why not, against a count
@@ -21,14 +25,19 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
-from lingraft.corpus import BuildConfig, build
+from lingraft.corpus import Article, BuildConfig, build
+from lingraft.corpus.headings import headings
+from lingraft.corpus.read import Link, Section
 from lingraft.wikimedia.export_xml import Page, pages, read_header
+from lingraft.wikimedia.preprocess import HOLE
 from lingraft.wikimedia.siteinfo import Site, site
+from lingraft.wikimedia.templates import Seen, Templates
 from lingraft.wikimedia.wikidata import sitelinks
-from lingraft.wikimedia.wikitext import parse
+from lingraft.wikimedia.wikitext import Parser, parse
 
 REPOSITORY = Path(__file__).parents[1]
 DUMPS = {
@@ -38,6 +47,7 @@ DUMPS = {
     "el": "excerpts/elwiki-truncated-100k.xml.xz",
     "uk": "excerpts/ukwiki-truncated-100k.xml.xz",
     "mr": "excerpts/mrwiki-truncated-100k.xml.xz",
+    "en": "excerpts/enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
 }
 WIKIDATA = ("wikidata-20151109-1000-entities.json.bz2", "wikidata-49-entities.json.bz2")
 MARKUP = {
@@ -91,7 +101,8 @@ def extracted(data: Path, work: Path, snippets: int) -> Rows:
             found = re.findall(r'<doc id="(\d+)"[^>]*>\n[^\n]*\n(.*?)</doc>', file.read(), re.DOTALL)
         reference = {int(number): text for number, text in found}
         ours = {
-            page.id: (page.title, parse(page.text, wiki).text) for wiki, page in articles(dump_of(data, lang), lang)
+            page.id: (page.title, parse(page.text, wiki, page.title).text)
+            for wiki, page in articles(dump_of(data, lang), lang)
         }
         pairs = [(*ours[number], text) for number, text in reference.items() if number in ours]
         rows.append([lang, *overlap(pairs, snippets), len(reference.keys() - ours.keys())])
@@ -108,6 +119,112 @@ def golds(data: Path, work: Path, snippets: int) -> Rows:
     return [["", "documents", "reference words", "recall", "precision"], ["DBpedia", *overlap(pairs, snippets)]]
 
 
+def simple_text(wikitext: str) -> str:
+    """Clean wikitext by a few substitutions that know nothing of languages and little of MediaWiki."""
+    for pattern in FLAT.values():
+        wikitext = pattern.sub("", wikitext)
+    for pattern in NESTED.values():
+        previous = ""
+        while previous != wikitext:
+            previous, wikitext = wikitext, pattern.sub("", wikitext)
+    previous = ""
+    while previous != wikitext:
+        previous, wikitext = wikitext, INNER_LINK.sub(_label, wikitext)
+    wikitext = re.sub(r"\[(?:https?:)?//\S+ ?([^\]]*)\]|</?[a-zA-Z][^<>]*>|'{2,}|__[A-Z]+__", r" \1 ", wikitext)
+    return unescape(wikitext)
+
+
+def _label(link: re.Match[str]) -> str:
+    target, bar, label = link[1].partition("|")
+    return "" if ":" in target else label if bar else target
+
+
+def kept(data: Path, work: Path, snippets: int) -> Rows:
+    """Compare with wikitext cleaned in the simplest way."""
+    rows: Rows = [["wiki", "articles", "reference words", "recall", "precision"]]
+    for lang in DUMPS:
+        pairs = [
+            (page.title, parse(page.text, wiki, page.title).text, simple_text(page.text))
+            for wiki, page in articles(dump_of(data, lang), lang)
+        ]
+        rows.append([lang, *overlap(pairs, snippets)])
+    return rows
+
+
+class Counting(Templates):
+    """Templates that count what became of each, and show nothing if asked to."""
+
+    def __init__(self, wiki: Site, with_data: bool):
+        super().__init__(wiki)
+        self.with_data = with_data
+        self.num_shown = self.num_dropped = 0
+        self.shown: Counter[str] = Counter()
+
+    def show(self, inside: str, seen: Seen) -> str:
+        shown = super().show(inside, seen) if self.with_data else HOLE
+        self.num_shown += shown != HOLE
+        self.num_dropped += shown == HOLE
+        if shown != HOLE:
+            self.shown[inside.partition("|")[0].partition(":")[0].strip()] += 1
+        return shown
+
+
+def templates(data: Path, work: Path, snippets: int) -> Rows:
+    """Read each wiki with the data of templates and without."""
+    names = ["templates", "shown", "known to show nothing", "unknown"]
+    rows: Rows = [["wiki", *names, "words more", "%", "links more", "%", "names"]]
+    for lang in DUMPS:
+        num_words, num_links, num_names = Counter(), Counter(), 0
+        unknown: Counter[str] = Counter()
+        for with_data in (False, True):
+            parser, counting = None, None
+            for wiki, page in articles(dump_of(data, lang), lang):
+                if parser is None:
+                    counting = Counting(wiki, with_data)
+                    parser = Parser(wiki, templates=counting)
+                parsed = parser.parse(page.text, page.title)
+                num_words[with_data] += len(parsed.text.split())
+                num_links[with_data] += len(parsed.links)
+                num_names += len(parsed.names)
+                unknown += parsed.templates
+        total = counting.num_shown + counting.num_dropped
+        known = counting.num_dropped - unknown.total()
+        more = [count[True] - count[False] for count in (num_words, num_links)]
+        shares = [f"{100 * gain / count[False]:.2f}" for gain, count in zip(more, (num_words, num_links), strict=True)]
+        rows.append(
+            [lang, total, counting.num_shown, known, unknown.total(), more[0], shares[0], more[1], shares[1], num_names]
+        )
+        if snippets:
+            print(f"  {lang} shown:   {dict(counting.shown.most_common(5 * snippets))}")
+            print(f"  {lang} unknown: {dict(unknown.most_common(5 * snippets))}")
+    return rows
+
+
+def apparatus_headings(data: Path, work: Path, snippets: int) -> Rows:
+    """Judge the headings of each wiki."""
+    rows: Rows = [
+        ["wiki", "judged", "apparatus", "the most frequent, with their scores; then the nearest that are not"]
+    ]
+    for lang in DUMPS:
+        found = headings(_corpus_articles(dump_of(data, lang), lang))
+        frequent = [heading for heading in found if heading.is_frequent]
+        yes = [heading for heading in frequent if heading.is_apparatus]
+        no = sorted((heading for heading in frequent if not heading.is_apparatus), key=lambda heading: -heading.score)
+        told = ["; ".join(f"{heading.heading} {heading.score:.2f}" for heading in part[:6]) for part in (yes, no)]
+        rows.append([lang, len(frequent), len(yes), f"{told[0]} | {told[1]}"])
+    return rows
+
+
+def _corpus_articles(dump: Path, lang: str) -> Iterator[Article]:
+    for wiki, page in articles(dump, lang):
+        parsed = parse(page.text, wiki, page.title)
+        yield Article(
+            text=parsed.text,
+            sections=[Section(*section) for section in parsed.sections],
+            links=[Link(start, end, target, None, None) for start, end, target in parsed.links],
+        )
+
+
 def markup(data: Path, work: Path, snippets: int) -> Rows:
     """Count the articles with leftovers, a thousand articles."""
     patterns = {name: re.compile(pattern) for name, pattern in MARKUP.items()}
@@ -115,7 +232,7 @@ def markup(data: Path, work: Path, snippets: int) -> Rows:
     for lang in DUMPS:
         num_articles, with_any, found = 0, 0, Counter()
         for wiki, page in articles(dump_of(data, lang), lang):
-            text = parse(page.text, wiki).text
+            text = parse(page.text, wiki, page.title).text
             num_articles += 1
             here = {name: match for name, pattern in patterns.items() if (match := pattern.search(text))}
             with_any += bool(here)
@@ -182,7 +299,7 @@ def links(data: Path, work: Path, snippets: int) -> Rows:
         for wiki, page in articles(dump_of(data, lang), lang):
             counts = Counter({name: len(targets) for name, targets in places(page.text, wiki).items()})
             total.update(counts)
-            num_kept = len(parse(page.text, wiki).links)
+            num_kept = len(parse(page.text, wiki, page.title).links)
             kept += num_kept
             differing.append((num_kept - counts["prose"], page.title))
         for difference, title in sorted(differing, key=lambda row: -abs(row[0]))[:snippets]:
@@ -232,7 +349,7 @@ def alignment(data: Path, work: Path, snippets: int) -> Rows:
     counters += ["wikitext_templates", "wikitext_tables", "wikitext_tag_ref", "wikitext_links_file"]
     counters += ["wikitext_links_category", "wikitext_links_interlanguage", "wikitext_links_other_namespace"]
     counters += ["wikitext_links_same_page", "wikitext_links_interwiki", "wikitext_links_empty_anchor"]
-    columns = [*DUMPS, "el+titles"]
+    columns = [*(lang for lang in DUMPS if lang != "en"), "el+titles"]
     found: dict[str, dict[str, int]] = {}
     reached: dict[str, dict[str, Counter[str]]] = {}
     for column in columns:
@@ -275,7 +392,8 @@ def print_rows(rows: Rows) -> None:
 
 
 TABLES: dict[str, Callable[[Path, Path, int], Rows]] = {
-    "extracted": extracted, "golds": golds, "markup": markup, "links": links, "alignment": alignment,
+    "extracted": extracted, "golds": golds, "kept": kept, "templates": templates, "headings": apparatus_headings,
+    "markup": markup, "links": links, "alignment": alignment,
 }  # fmt: skip
 
 

@@ -11,15 +11,20 @@ like markup travel as Unicode noncharacters. Speed beside other extractors: benc
 docs/corpus.md.
 """
 
+import os
 import re
 from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import accumulate
+from types import ModuleType
+from typing import Literal
 
-from lingraft.wikimedia.preprocess import HOLE, PROTECTED, close_holes, preprocess, protect, unprotect
+from lingraft.wikimedia.preprocess import BOUNDARY, HOLE, NAME, PROTECTED, close_holes, preprocess, protect, unprotect
 from lingraft.wikimedia.siteinfo import Site, languages, site
+from lingraft.wikimedia.tables import BARS_ONLY, html_tables_as_wikitext, rows
+from lingraft.wikimedia.templates import Seen, Templates
 
 Link = tuple[int, int, str]
 Section = tuple[int, int, int, str]
@@ -32,31 +37,48 @@ class Parsed:
     `links` are (start, end, target) with `text[start:end]` as the page shows it, sorted, not overlapping, never empty;
     the target is as written, without fragment. `sections` are (start, end, level, heading); level 0 is the lead, spans
     begin after the heading and hold the subsections. Offsets are code points. `drops` counts what went, by reason.
+    `names` are names of links' targets in another language, where a template gave them: index of the link ->
+    "en:Tokyo Tower". `flags`, sorted, are "disambiguation" and "list". `templates` counts those that were dropped
+    because nothing is known of them.
     """
 
     text: str
     links: list[Link]
     sections: list[Section]
     drops: Counter[str] = field(default_factory=Counter)
+    names: dict[int, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    templates: Counter[str] = field(default_factory=Counter)
 
 
-def parse(wikitext: str, lang: str | Site) -> Parsed:
+def parse(wikitext: str, lang: str | Site, title: str = "") -> Parsed:
     """Read wikitext of the wiki `lang` ("el", or a Site) as text with links and sections."""
-    return parser(lang).parse(wikitext)
+    return parser(lang).parse(wikitext, title)
 
 
 @cache
-def _parser_of(lang: str) -> "Parser":
-    return Parser(site(lang))
-
-
 def parser(lang: str | Site) -> "Parser":
-    """Return the parser of a wiki; one by language code is made once."""
-    return Parser(lang) if isinstance(lang, Site) else _parser_of(lang)
+    """Return the parser of a wiki; it is made once, which takes 50 ms."""
+    return Parser(lang if isinstance(lang, Site) else site(lang))
+
+
+def kernel() -> ModuleType | None:
+    """Return the compiled twin of this module; None where it was not built or LINGRAFT_KERNEL=python turns it off."""
+    if os.environ.get("LINGRAFT_KERNEL") == "python":
+        return None
+    try:
+        from lingraft.wikimedia import _kernel
+    except ImportError:
+        return None
+    return _kernel
+
+
+Tables = Literal["drop", "rows"]
 
 
 _HEAD, _END_HEAD = "\x04", "\x05"
 _SOFT_BREAK = "\x06"
+_CAPTION = "\x07"
 _SIMPLE_LINK = r"(?!\s)[^\[\]|{}<>\n#:]++(?:\|(?!\s)[^\[\]<\n]++)?(?<!\s)\]\]"
 
 
@@ -68,14 +90,16 @@ def _nested(depth: int) -> str:
 
 _SWITCH = re.compile(r"__[^\W\d_]{3,}__")
 _HTML_TABLE_EDGE = re.compile(r"<(/?)table\b[^<>]*+>", re.IGNORECASE)
-_SCHEME = r"(?:(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms)://|//|mailto:|news:|geo:|tel:|urn:)"
+_NAMED_SCHEME = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms)://|mailto:|news:|geo:|tel:|urn:"
+_SCHEME = rf"(?:{_NAMED_SCHEME}|//)"
 _EXTERNAL = re.compile(rf"\s*{_SCHEME}[^\s|]*+[\s|]*")  # `[[http://x label]]`, one bracket too many
+_LABEL = rf"(?:[^\[\]<\n]++|<[^<>\n]*+>|<|\[\[{_nested(1)}\]\]|\[(?!\[|(?ai:{_SCHEME})))*+"
+_ADDRESS = rf"(?ai:{_SCHEME})(?:\[[0-9a-fA-F:.]++\][^\s\[\]<>\"\x01]*+|[^\s\[\]<>\"\x01]++)"
 _NOT_IN_TARGETS = re.compile(r"[\[\]{}|<>\n]")
-_NO_CONTROLS = dict.fromkeys([0, 4, 5, 6])
+_NO_CONTROLS = dict.fromkeys(range(8))
 _PROTECTED_OPEN, _PROTECTED_CLOSE, _PROTECTED_LESS, _PROTECTED_APOSTROPHE = map(protect, ("[[", "]]", "<", "'"))
 _BLOCK_TAGS = frozenset(
-    "p div blockquote center ul ol dl h1 h2 h3 h4 h5 h6 table hr caption tr noinclude onlyinclude includeonly "
-    "section article header footer".split()
+    "p div blockquote center ul ol dl h1 h2 h3 h4 h5 h6 table hr caption tr section article header footer".split()
 )
 _LINE_TAGS = frozenset("br li dt dd".split())
 _INLINE_TAGS = frozenset(
@@ -88,9 +112,16 @@ _INLINE_TAGS = frozenset(
 class Parser:
     """The parser of one wiki's wikitext. It keeps no state between pages."""
 
-    def __init__(self, site: Site):
+    def __init__(
+        self, site: Site, *, tables: Tables = "drop", captions: bool = False, templates: Templates | None = None
+    ):
+        """Make a parser that drops tables or reads them by rows, with or without the captions of pictures."""
         self.site = site
+        self.tables = tables
+        self.captions = captions
+        self.templates = templates or Templates(site)
         self._fates: dict[str, str] = {}
+        self._framing = frozenset(word for word in site.image_options if "=" not in word) - _IN_LINE
         self._switches = frozenset(switch.casefold() for switch in site.switches)
         trail = f"((?:{site.link_trail})?)"
         self._link = re.compile(r"\[\[([^\[\]|{}<>\n]++)(?:\|([^\[\]\n]*+))?\]\]" + trail)
@@ -99,30 +130,43 @@ class Parser:
             rf"\[\[(?!{_SIMPLE_LINK})"
             rf"({_nested(2)})\]\](\]?)()"
             r"|<(/?[a-zA-Z][a-zA-Z0-9]*+)(?=[\s/>])[^<>\x04\x05]*+>()"
-            rf"|\[{_SCHEME}[^\s\[\]<>\"]*+[ \t]*+((?:[^\[\]\n]|\[\[{_SIMPLE_LINK})*+)\]()"
+            rf"|\[(?=[a-zA-Z/]){_ADDRESS}[ \t]*+({_LABEL})\]()"
         )
+        self.kernel = kernel() if tables == "drop" and not captions else None
+        self._reader = self.kernel.Reader(self) if self.kernel else None
 
-    def parse(self, wikitext: str) -> Parsed:
-        """Read one page."""
+    def parse(self, wikitext: str, title: str = "") -> Parsed:
+        """Read one page; its title is for what shows it (`{{PAGENAME}}`) and for the flags."""
+        return self._reader.parse(wikitext, title) if self._reader else self.parse_in_python(wikitext, title)
+
+    def parse_in_python(self, wikitext: str, title: str = "") -> Parsed:
+        """Read one page as `parse` does, without the compiled kernel."""
         drops: Counter[str] = Counter()
+        seen = Seen(title, flags=self.templates.flags_of(title))
         if "\r" in wikitext:
             wikitext = wikitext.replace("\r\n", "\n").replace("\r", "\n")
-        if any(control in wikitext for control in "\x00\x04\x05\x06"):
+        if any(control in wikitext for control in "\x00\x01\x02\x03\x04\x05\x06\x07"):
             wikitext = wikitext.translate(_NO_CONTROLS)
-        text = preprocess(wikitext, self.site.lang, drops)
+        text = preprocess(wikitext, self.templates, seen, drops)
         if "'''" in text:
             text = _keep_apostrophes(text)
         text = text.replace("'''", "").replace("''", "")
         if "<table" in text or "<TABLE" in text:
-            text = _drop_html_tables(text, drops)
-        text = _blocks(text, drops)
-        text = self._simplify(text, drops)
-        if HOLE in text:
-            text = close_holes(text)
+            text = _drop_html_tables(text, drops) if self.tables == "drop" else html_tables_as_wikitext(text)
         if "__" in text:
             text = _SWITCH.sub(lambda found: "" if found[0].casefold() in self._switches else found[0], text)
+        text, num_listed = _blocks(text, drops, self.tables)
+        if num_listed >= LEAST_LISTED and num_listed > LISTED_SHARE * len(text):
+            seen.flags.add("list")
+        text = self._simplify(text, drops)
+        if _CAPTION in text:
+            text = _lift_captions(text)
+        if HOLE in text:
+            text = close_holes(text)
+        if self.tables == "rows":
+            text = BARS_ONLY.sub("", text)
         text = _tidy(text)
-        return self._take_links(text, drops)
+        return self._take_links(text, drops, seen)
 
     def _simplify(self, text: str, drops: Counter[str]) -> str:
         """Rewrite links, tags and external links to plain links and text, however they are nested."""
@@ -133,7 +177,8 @@ class Parser:
                 return self._other_link(found[1], found[2], drops)
             if kind == 5:
                 return _tag(found)
-            return self._simplify(found[6], drops) if "<" in found[6] else found[6]
+            label = found[6]
+            return self._simplify(label, drops) if "<" in label or "[[" in label else label
 
         return self._markup.sub(replace, text)
 
@@ -141,16 +186,22 @@ class Parser:
         """Rewrite a link that is not a plain one: it leads elsewhere, or has markup or white space inside."""
         if extra and inner.count("[") > inner.count("]"):
             inner, extra = inner + extra, ""
-        if _EXTERNAL.match(inner):
+        if address := _EXTERNAL.match(inner):
             drops["links_external"] += 1
-            return self._simplify(_EXTERNAL.sub("", inner), drops).strip() + extra
+            return self._simplify(inner[address.end() :], drops).strip() + extra
         target, _, label = inner.partition("|")
         title = target.partition("#")[0].strip()
+        name = title.lstrip(":").strip()
         fate = self._fate(title) if ":" in title else "article"
         if fate == "file":
             drops["links_file"] += 1
-            return HOLE + extra
-        if "[[" in inner or _NOT_IN_TARGETS.search(target) or not target.strip():
+            caption = self._caption(inner, drops) if self.captions else ""
+            gap = " " if self._stands_apart(inner) else ""
+            return f"{gap}{_CAPTION}{caption}{_CAPTION}{extra}" if caption else gap + HOLE + extra
+        shown = target.strip().lstrip(":").strip()
+        only_namespace = name.endswith(":") and fate == "other_namespace"
+        leads_nowhere = only_namespace or (not shown.lstrip("#") and not (shown and label.strip()))
+        if "[[" in inner or _NOT_IN_TARGETS.search(target) or leads_nowhere:
             return f"{_PROTECTED_OPEN}{self._simplify(inner, drops)}{_PROTECTED_CLOSE}{extra}"
         if fate in ("category", "interlanguage"):
             drops[f"links_{fate}"] += 1
@@ -161,15 +212,29 @@ class Parser:
             if label:
                 drops["links_empty_anchor"] += 1
                 return " " + extra
-            anchor = label = target.strip().lstrip(":").strip() if title else target.strip().lstrip("#")
-        head = " " if label[0].isspace() else ""
-        tail = " " if label[-1].isspace() else ""
-        if fate == "article" and title:
-            return f"{head}[[{title.lstrip(':')}|{' '.join(anchor.split())}]]{tail}{extra}"
-        drops[f"links_{fate if title else 'same_page'}"] += 1
+            anchor = label = shown
+        head = " " if label[:1].isspace() else ""
+        tail = " " if label[-1:].isspace() else ""
+        if fate == "article" and name:
+            return f"{head}[[{name}|{' '.join(anchor.split())}]]{tail}{extra}"
+        drops[f"links_{fate if name else 'same_page'}"] += 1
         return f"{head}{anchor}{tail}{extra}"
 
-    def _take_links(self, marked: str, drops: Counter[str]) -> Parsed:
+    def _stands_apart(self, inner: str) -> bool:
+        """Say whether a picture ends the words before it: it is framed or stands at a side, and is no icon."""
+        return not self._framing.isdisjoint(map(str.strip, inner.lower().split("|")))
+
+    def _caption(self, inner: str, drops: Counter[str]) -> str:
+        """Return the caption of `[[File:a.png|thumb|caption]]`; "" for an icon, which has sizes and no other option."""
+        options = _PICTURE_PART.findall(inner)[1:]
+        captions = [option for option in options if not self.site.is_image_option(option)]
+        is_icon = all(option[:1].isdigit() or "=" in option for option in options if option not in captions)
+        if is_icon or not captions:
+            return ""
+        caption = self._simplify(captions[-1].replace("\n", " "), drops).replace("\n", " ").replace(_CAPTION, " ")
+        return caption.strip() if caption.strip(f" {HOLE}") else ""
+
+    def _take_links(self, marked: str, drops: Counter[str], seen: Seen) -> Parsed:
         """Turn plain links and marked headings into text and offsets."""
         pieces: list[str] = []
         links: list[Link] = []
@@ -185,11 +250,19 @@ class Parser:
         targets = "\n".join([target for _, _, target in links])
         if any(stand_in in targets for stand_in in PROTECTED):
             links = [(start, end, unprotect(target)) for start, end, target in links]
-        return Parsed(text, links, _sections(text, headings), drops)
+        names: dict[int, str] = {}
+        if NAME in targets:
+            for index, (start, end, target) in enumerate(links):
+                if NAME in target:
+                    title, _, names[index] = target.partition(NAME)
+                    links[index] = (start, end, title)
+        flags = tuple(sorted(seen.flags))
+        return Parsed(text, links, _sections(text, headings), drops, names, flags, seen.unknown)
 
     def _take(self, marked: str, length: int, pieces: list[str], links: list[Link]) -> int:
         """Add the text of `marked` to `pieces` and its links to `links`; return the length of the text so far."""
         if "[[" not in marked:
+            marked = marked.replace(BOUNDARY, "")
             pieces.append(marked)
             return length + len(marked)
         parts = self._link.split(marked)
@@ -200,6 +273,8 @@ class Parser:
         shown = [""] * (2 * len(anchors) + 1)
         if self._prefix:
             self._move_prefixes(befores, anchors)
+        if BOUNDARY in marked:
+            befores = [before.replace(BOUNDARY, "") for before in befores]
         shown[0::2] = befores
         shown[1::2] = anchors
         ends = list(accumulate(map(len, shown), initial=length))
@@ -256,7 +331,6 @@ def _tag(found: re.Match[str]) -> str:
 
 
 _APOSTROPHES = re.compile("''+")
-_ELISION = re.compile(r"'''(?!')(?<=\w''')[\w\[]")
 
 
 def _keep_apostrophes(text: str) -> str:
@@ -266,44 +340,70 @@ def _keep_apostrophes(text: str) -> str:
     """
     pieces: list[str] = []
     position = 0
-    found = _ELISION.search(text)
-    while found:
-        start = text.rfind("\n", position, found.start()) + 1 or position
-        end = text.find("\n", found.end())
+    bold = text.find("'''")
+    while bold >= 0:
+        start = text.rfind("\n", position, bold) + 1 or position
+        end = text.find("\n", bold)
         end = len(text) if end < 0 else end
-        pieces += (text[position:start], _with_apostrophe(text[start:end]))
-        position = end
-        found = _ELISION.search(text, end)
+        if text.count("'''", start, end) % 2:
+            pieces += (text[position:start], _with_apostrophe(text[start:end]))
+            position = end
+        bold = text.find("'''", end)
     return "".join([*pieces, text[position:]])
 
 
 def _with_apostrophe(line: str) -> str:
-    """Protect an apostrophe where bold and italics are both left open; a single letter before it is the best sign."""
-    runs = list(_APOSTROPHES.finditer(line))
-    lengths = [min(len(run[0]), 5) for run in runs]
-    num_bold, num_italics = (sum(length in kinds for length in lengths) for kinds in ((3, 4, 5), (2, 5)))
-    candidates = [run.start() for run in runs if len(run[0]) == 3 and run.start() and line[run.start() - 1] != " "]
-    if not (num_bold % 2 and num_italics % 2 and candidates):
+    """Protect an apostrophe where bold and italics are both left open.
+
+    The best sign of one is a single letter before it, then a longer word, then a space.
+    """
+    ends = [(run.end(), run.end() - run.start()) for run in _APOSTROPHES.finditer(line)]
+    bold = [end - 3 for end, length in ends if length in (3, 4)]
+    num_both = sum(length >= 5 for _, length in ends)
+    num_italics = sum(length == 2 for _, length in ends)
+    if not ((len(bold) + num_both) % 2 and (num_italics + num_both) % 2 and bold):
         return line
-    at = next((start for start in candidates if line[start - 2 : start - 1] == " "), candidates[0])
+    after_space = [at for at in bold if line[at - 1 : at] == " "]
+    after_word = [at for at in bold if line[at - 1 : at] != " "]
+    after_letter = [at for at in after_word if at > 1 and line[at - 2] == " "]
+    at = [*after_letter[:1], *after_word, *after_space][0]
     return line[:at] + _PROTECTED_APOSTROPHE + line[at + 1 :]
 
 
+_IDLE_BOUNDARY = re.compile(rf"(?<!\]\]){BOUNDARY}(?!\[\[)")
 _EMPTY_HEADING = re.compile("\x04[1-6][ \n]*\x05")
 _HEADING = re.compile(r"(={1,6})(.+?)(={1,6})[ \t]*\Z")
-_TERM = re.compile(r"([^\[\]<>{}:]*?)\s*:\s*")
+_VOID_TAG = re.compile(r"<(?:br|hr|wbr)\b", re.IGNORECASE | re.ASCII)
+_COLON = re.compile(
+    rf"(:)|<(/?)[a-zA-Z][^<>]*?(/?)>|\[\[{_nested(1)}\]\]|\[{_ADDRESS}{_LABEL}\]|"
+    rf"\b(?ai:{_NAMED_SCHEME})[^\s\[\]<>\"]*[^\s\[\]<>\",;.:!?]"
+)
+# A part between bars outside of links, at most one link inside another.
+_PICTURE_PART = re.compile(rf"(?:\A|\|)((?:[^|\[]++|\[\[{_nested(1)}\]\]|\[)*+)")
+_IN_LINE = frozenset(
+    "border frameless noicon loop muted baseline sub sup super top text-top middle bottom text-bottom".split()
+)
+LEAST_LISTED = 500
+"""Characters in items of lists that make a page a list."""
+
+LISTED_SHARE = 0.7
+"""Share of a page's text, links still marked, in items of lists that makes it a list."""
+
 _TABLE_STARTS = frozenset(" \t:*#;{|=")
 _SPECIAL = frozenset(" \t=*#:;{|-")
 _BLANK, _PARAGRAPH, _LIST, _INDENTED = range(4)
 
 
-def _blocks(text: str, drops: Counter[str]) -> str:
-    """Read the lines: in the result "\\n" is a line break, a blank line ends a block, and headings are marked."""
+def _blocks(text: str, drops: Counter[str], how: Tables) -> tuple[str, int]:
+    """Read the lines: in the result "\\n" is a line break, a blank line ends a block, and headings are marked.
+
+    Return also how many characters stand in items of lists, those with addresses left out.
+    """
     out: list[str] = []
     add = out.append
     lines = text.split("\n")
     tables = _tables(lines) if "{|" in text else {}
-    resume = 0
+    resume = num_listed = 0
     kind = _BLANK
     for index, line in enumerate(lines):
         if index < resume:
@@ -320,16 +420,21 @@ def _blocks(text: str, drops: Counter[str]) -> str:
             body = line.lstrip("*#:; \t")
             if not body.startswith("{|"):
                 if body:
-                    if first == ";" and (term := _TERM.match(body)):
-                        body = f"{term[1]}\n{body[term.end() :]}"
+                    if ":" in body and line[len(line) - len(line.lstrip("*#:;")) - 1] == ";":
+                        body = _definition(body)
                     add("\n" + body if kind == _LIST else "\n\n" + body)
                     kind = _LIST
+                    if first in "*#" and "//" not in body:
+                        num_listed += len(body)
                 continue
         else:
             body = line.lstrip(" \t")
-        if body.startswith("{|"):
-            drops["tables"] += 1
+        if body.startswith("{|") and index in tables:
             resume, closed = tables[index]
+            if how == "rows":
+                out += ("\n" + row for row in rows(lines[index:resume]))
+            else:
+                drops["tables"] += 1
             if closed:
                 lines[resume] = lines[resume].lstrip(" \t:*#;")[2:]
             else:
@@ -355,7 +460,20 @@ def _blocks(text: str, drops: Counter[str]) -> str:
         else:
             add(line if kind == _PARAGRAPH else "\n\n" + line)
             kind = _PARAGRAPH
-    return _SOFT_BREAK.join(out).replace(_SOFT_BREAK + "\n", "\n").replace(_SOFT_BREAK, " ")
+    return _SOFT_BREAK.join(out).replace(_SOFT_BREAK + "\n", "\n").replace(_SOFT_BREAK, " "), num_listed
+
+
+def _definition(item: str) -> str:
+    """Put the definition of `term : definition` on a line of its own; colons inside of links and tags part nothing."""
+    depth = 0
+    for found in _COLON.finditer(item):
+        if found[1] and not depth:
+            return f"{item[: found.start()].rstrip()}\n{item[found.end() :].lstrip()}"
+        if found[2]:
+            depth = max(0, depth - 1)
+        elif found[0][0] == "<" and not found[3] and not _VOID_TAG.match(found[0]):
+            depth += 1
+    return item
 
 
 def _tables(lines: list[str]) -> dict[int, tuple[int, bool]]:
@@ -400,8 +518,20 @@ def _drop_html_tables(text: str, drops: Counter[str]) -> str:
     return "\n\n".join([*pieces, text[position:]])
 
 
+def _lift_captions(text: str) -> str:
+    """Put captions before the block in which their picture stands, as blocks of their own."""
+    blocks: list[str] = []
+    for block in text.split("\n\n"):
+        parts = block.split(_CAPTION)
+        blocks += parts[1::2]
+        blocks.append(HOLE.join(parts[0::2]))
+    return "\n\n".join(blocks)
+
+
 def _tidy(text: str) -> str:
     """Drop empty headings and collapse white space."""
+    if BOUNDARY in text:
+        text = _IDLE_BOUNDARY.sub("", text)
     if _HEAD in text:
         text = _EMPTY_HEADING.sub("", text)
     runs = text.split("  ")
