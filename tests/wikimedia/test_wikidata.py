@@ -118,6 +118,20 @@ def test_an_oversized_line_is_passed_over(tmp_path):
     assert tally == {"items": 1, "oversized_line": 1}
 
 
+def test_a_line_of_30_megabytes_is_read_and_one_that_is_no_json_counted(tmp_path):
+    long = line(ATHENS | {"id": "Q1", "claims": "x" * 30_000_000})
+    found, tally, problems = read(saved(tmp_path, dump(long, b'{"id":"Q2",' + b"[" * 30_000_000, line(ATHENS))))
+    assert [(item.id, item.sitelinks["elwiki"]) for item in found] == [(1, "Αθήνα"), (1524, "Αθήνα")]
+    assert tally == {"items": 2, "bad_json": 1}
+    assert problems == []
+
+
+def test_names_are_decoded_only_where_they_are_wanted(tmp_path):
+    path = saved(tmp_path, dump(line(ATHENS), line(ATHENS | {"id": "Q1", "sitelinks": {}})))
+    found, _, _ = read(path, languages=["en"], labels_if=lambda item: "elwiki" in item.sitelinks)
+    assert [(item.id, item.labels) for item in found] == [(1524, {"en": "Athens"}), (1, {})]
+
+
 @pytest.mark.parametrize(
     ("end", "place"), [(b',\n{"type":"item","id":"Q2","sitelinks":{"e', "inside line 3"), (b",\n", "after line 2")]
 )

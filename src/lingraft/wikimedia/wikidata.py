@@ -14,7 +14,7 @@ mappings), `oversized_line`, and the faults of `compressed.lines`.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ _ID = re.compile(
 )
 _SITELINKS = b'"sitelinks":'
 _CLAIMS = b',"claims":'
+_NAMES = {"labels", "aliases"}
 _SKIPPED = {b"P": "property", b"L": "lexeme"}
 
 
@@ -86,12 +87,14 @@ def items(
     *,
     sites: Collection[str] | None = None,
     languages: Collection[str] | None = (),
+    labels_if: Callable[[Item], bool] = lambda item: True,
     max_line: int = MAX_LINE,
     strict: bool = False,
 ) -> Iterator[Item]:
     """Yield the items of a dump with sitelinks to `sites` and with names in `languages`, in one pass.
 
-    None asks for all, () for none, which is then not decoded. Raises LingraftError for a file without any entity, and
+    None asks for all, () for none, which is then not decoded; nor are the names of an item that `labels_if`, shown its
+    sitelinks, does not want. Raises LingraftError for a file without any entity, and
     with `strict` for one that is cut off or damaged.
     """
     opened = closed = last_is_bad = False
@@ -105,7 +108,7 @@ def items(
             continue
         if last_is_bad:
             tally["bad_json"] += 1
-        found = _entity(line, sites, languages)
+        found = _entity(line, sites, languages, labels_if)
         last_is_bad, closed = found == "bad_json", False
         if isinstance(found, Item):
             tally["items"] += 1
@@ -136,29 +139,30 @@ def _faults(tally: Counter[str]) -> int:
     return tally["truncated"] + tally["corrupt"]
 
 
-def _entity(line: bytes, sites: Collection[str] | None, languages: Collection[str] | None) -> Item | str:
+def _entity(
+    line: bytes, sites: Collection[str] | None, languages: Collection[str] | None, labels_if: Callable[[Item], bool]
+) -> Item | str:
     """Return the item that `line` is, or the reason why there is none."""
-    wants_titles, wants_names = sites != (), languages != ()
-    wanted = ({"sitelinks"} if wants_titles else set()) | ({"labels", "aliases"} if wants_names else set())
     try:
         found = _ID.match(line)
         entity = {} if found else orjson.loads(line)
         kind, number = (found[1].upper(), int(found[2])) if found else _id_of(entity)
         if kind != b"Q":
             return _SKIPPED.get(kind, "no_id")
-        if found:
-            entity = (_tail(line) if wants_titles else {}) | (_head(line) if wants_names else {})
-            if not entity.keys() >= wanted:
-                entity = orjson.loads(line)
-        return Item(
-            number,
-            {site: _title(link) for site, link in _asked(entity.get("sitelinks"), sites)},
-            {language: label["value"] for language, label in _asked(entity.get("labels"), languages)},
-            {
-                language: [alias["value"] for alias in many]
-                for language, many in _asked(entity.get("aliases"), languages)
-            },
-        )
+        if sites != () and "sitelinks" not in entity:
+            entity = _tail(line) or orjson.loads(line)
+        item = Item(number, {site: _title(link) for site, link in _asked(entity.get("sitelinks"), sites)})
+        if languages == () or not labels_if(item):
+            return item
+        if not entity.keys() >= _NAMES:
+            entity = _head(line)
+        if not entity.keys() >= _NAMES:
+            entity = orjson.loads(line)
+        item.labels = {language: label["value"] for language, label in _asked(entity.get("labels"), languages)}
+        item.aliases = {
+            language: [alias["value"] for alias in many] for language, many in _asked(entity.get("aliases"), languages)
+        }
+        return item
     except orjson.JSONDecodeError:
         return "bad_json"
     except (AttributeError, KeyError, TypeError):
