@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from lingraft import engine
 from lingraft.config import Config, InputPaths
 
 
@@ -45,3 +46,16 @@ def sleep_long(pid_file: str) -> dict[str, int]:
     Path(pid_file).write_text(str(os.getpid()))
     time.sleep(600)
     return {}
+
+
+def second_rank_is_killed(rank: int, world_size: int, processes: int) -> None:
+    """A stage: one worker of its second rank is killed."""
+    words = Path.cwd() / "words"
+    words.mkdir(exist_ok=True)
+    shard = (str(words), "gamma" if rank == 1 else "delta")
+    engine.run(die_at_gamma, [engine.Task(shard[1], shard)], Path.cwd() / "markers", apart=True)
+
+
+def second_rank_sleeps(rank: int, world_size: int, processes: int) -> None:
+    """A stage: its second rank takes too long."""
+    time.sleep(600 * rank)

@@ -90,18 +90,19 @@ def test_an_exception_of_the_step_is_raised_as_it_is(folder, tmp_path, workers):
     assert engine.is_done(tmp_path / "markers", "alpha")
 
 
-def test_a_dead_worker_is_named_by_its_shard_and_costs_that_shard_only(folder, tmp_path):
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_dead_worker_is_named_by_its_shard_and_costs_that_shard_only(folder, tmp_path, workers):
     markers = tmp_path / "markers"
     with pytest.raises(LingraftError) as caught:
-        engine.run(die_at_gamma, tasks(folder), markers, workers=2)
+        engine.run(die_at_gamma, tasks(folder), markers, workers=workers, apart=True)
     assert str(caught.value).startswith("the worker at shard gamma died\nIt was killed from outside")
     assert "finished shards are kept" in caught.value.cure
     kept = {path.stem for path in markers.glob("*.json")}
     assert {"alpha", "beta"} <= kept
     assert "gamma" not in kept
-    assert kept == calls(folder).keys()  # the other worker was allowed to finish its shard
+    assert kept == calls(folder).keys()  # the other workers were allowed to finish their shards
     (folder / "more-memory").touch()
-    results = engine.run(die_at_gamma, tasks(folder), markers, workers=2)
+    results = engine.run(die_at_gamma, tasks(folder), markers, workers=workers)
     assert list(results.items()) == [(word, {"letters": len(word)}) for word in WORDS]
     assert calls(folder) == dict.fromkeys(WORDS, 1)
 

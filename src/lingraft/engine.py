@@ -11,7 +11,7 @@ shard that it was at is known by name. The other workers finish theirs, and the 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -44,18 +44,22 @@ def run(
     markers: Path,
     *,
     workers: int = 1,
+    apart: bool = False,
+    preload: Sequence[str] = (),
     on_done: Callable[[str, dict[str, Any]], None] = lambda key, counters: None,
 ) -> dict[str, dict[str, Any]]:
     """Call `step(task.shard)` for each task that has no marker yet; return all counters by key, in the tasks' order.
 
     `tasks` is consumed lazily, at most two tasks a worker ahead, so shards may carry their data. With one worker the
-    step runs in this process. `on_done(key, counters)` is called after each task, also for those found done.
+    step runs in this process, unless it is to be kept `apart`, so that one that is killed does not take this process
+    with it; more are forked from a process that has imported the modules `preload`.
+    `on_done(key, counters)` is called after each task, also for those found done.
     Raises LingraftError that names the shard when a worker dies; an exception of `step` itself is raised as it is.
     """
     results: dict[str, dict[str, Any]] = {}
     if isinstance(tasks, Sized):
         workers = min(workers, len(tasks))  # a process more than there are shards only costs its start
-    pool = _Pool(workers) if workers > 1 else None
+    pool = _Pool(workers, preload) if workers > 1 or apart else None
 
     def finish(key: str, counters: dict[str, Any]) -> None:
         results[key] = counters
@@ -104,9 +108,10 @@ def _leave_with_parent() -> None:
 class _Pool:
     """`workers` pools of one process each, so that a broken one tells which task broke it."""
 
-    def __init__(self, workers: int):
+    def __init__(self, workers: int, preload: Sequence[str]):
         methods = multiprocessing.get_all_start_methods()
         self._context = multiprocessing.get_context("forkserver" if "forkserver" in methods else "spawn")
+        self._context.set_forkserver_preload(["__main__", *preload])  # heeded by the first pool of the process
         self._idle = [
             ProcessPoolExecutor(1, mp_context=self._context, initializer=_leave_with_parent) for _ in range(workers)
         ]
