@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingraft.wikimedia.wikitext import parse
+from lingraft.wikimedia.wikitext import parse, parser
 
 
 def shown(wikitext: str, lang: str = "el") -> str:
@@ -231,3 +231,22 @@ def test_spans_hold_whatever_the_wikitext_is(wikitext, lang):
 )
 def test_hostile_pages_are_read_in_linear_time(wikitext):
     parse(wikitext, "zh")  # quadratic time would be minutes here
+
+
+@pytest.mark.parametrize(
+    ("wikitext", "text"),
+    [
+        ("[[:]] [[#]] [[#|x]] [[:|x]]", "[[:]] [[#]] x [[:|x]]"),  # links without a target
+        ("a\n{|\n|}{| b\n|}\nc", "a\n\n{| b\n\nc"),  # what stands behind "|}" begins no table
+        ("<\u017fource>a</source>", "<\u017fource>a</source>"),  # the long s is no s
+        ("[[http://a.org b http://c.org d]]", "b http://c.org d"),
+        ("[http://a.org b [HTTP://c.org d] e]", "[http://a.org b d e]"),
+    ],
+)
+def test_odd_markup_is_text(wikitext, text):
+    assert shown(wikitext, "en") == text
+
+
+@pytest.mark.parametrize("after", ["{{a}} ", "{{a}}", "({{a}})", "<ref/>, "])
+def test_holes_behind_long_separators_are_closed_in_linear_time(after):
+    parser("en").parse_in_python(", (" * 100_000 + after * 50_000)  # quadratic time would be minutes here

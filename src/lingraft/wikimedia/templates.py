@@ -109,7 +109,9 @@ class Templates:
         if found is None:
             if len(self._found) > _REMEMBERED:
                 self._found.clear()
-            found = self._found[head] = self._find(head)
+            found = self._find(head)
+            if len(head) <= LONGEST_NAME:
+                self._found[head] = found
         if found.rule:
             return found.rule(_arguments(inside[found.start :], found.rest), seen)
         if found.is_text:

@@ -90,12 +90,15 @@ def _nested(depth: int) -> str:
 
 _SWITCH = re.compile(r"__[^\W\d_]{3,}__")
 _HTML_TABLE_EDGE = re.compile(r"<(/?)table\b[^<>]*+>", re.IGNORECASE)
-_NAMED_SCHEME = r"(?:https?|ftps?|ircs?|gopher|telnet|nntp|worldwind|svn|git|mms)://|mailto:|news:|geo:|tel:|urn:"
+_SCHEMES_WITH_HOST = "https http ftps ftp ircs irc gopher telnet nntp worldwind svn git mms".split()
+_SCHEMES_WITHOUT = "mailto news geo tel urn".split()
+_NAMED_SCHEME = rf"(?:{'|'.join(_SCHEMES_WITH_HOST)})://|(?:{'|'.join(_SCHEMES_WITHOUT)}):"
 _SCHEME = rf"(?:{_NAMED_SCHEME}|//)"
 _EXTERNAL = re.compile(rf"\s*{_SCHEME}[^\s|]*+[\s|]*")  # `[[http://x label]]`, one bracket too many
 _LABEL = rf"(?:[^\[\]<\n]++|<[^<>\n]*+>|<|\[\[{_nested(1)}\]\]|\[(?!\[|(?ai:{_SCHEME})))*+"
 _ADDRESS = rf"(?ai:{_SCHEME})(?:\[[0-9a-fA-F:.]++\][^\s\[\]<>\"\x01]*+|[^\s\[\]<>\"\x01]++)"
 _NOT_IN_TARGETS = re.compile(r"[\[\]{}|<>\n]")
+_LONGEST_PREFIX = 100  # that is remembered; no title is longer than 255 bytes
 _NO_CONTROLS = dict.fromkeys(range(8))
 _PROTECTED_OPEN, _PROTECTED_CLOSE, _PROTECTED_LESS, _PROTECTED_APOSTROPHE = map(protect, ("[[", "]]", "<", "'"))
 _BLOCK_TAGS = frozenset(
@@ -302,7 +305,9 @@ class Parser:
         if fate is None:
             if len(self._fates) > 100_000:
                 self._fates.clear()
-            fate = self._fates[key] = self._look_up(prefix.strip(), forced)
+            fate = self._look_up(prefix.strip(), forced)
+            if len(key) <= _LONGEST_PREFIX:
+                self._fates[key] = fate
         return fate
 
     def _look_up(self, prefix: str, forced: bool) -> str:

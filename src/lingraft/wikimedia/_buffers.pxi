@@ -1,0 +1,358 @@
+# Growable memory, and what has to be known of UTF-8. Text is UTF-8 in which lone surrogates may stand (three bytes
+# each), so every character that markup is made of is one byte, and no byte of another character looks like it.
+# Behind the end of every buffer stand PADDING zero bytes: looking ahead character by character stops there by itself.
+
+ctypedef unsigned char byte
+ctypedef unsigned long long word  # eight bytes that are looked at together
+
+cdef enum:
+    PADDING = 16
+
+cdef word ONES = 0x0101010101010101ULL
+cdef word HIGHS = 0x8080808080808080ULL
+
+cdef struct Buffer:
+    byte* data
+    Py_ssize_t size
+    Py_ssize_t capacity
+
+cdef struct Opened:
+    Py_ssize_t mark  # where its inside begins in the output
+    Py_ssize_t begin  # where its braces begin in the wikitext
+    Py_ssize_t width  # of its braces
+
+cdef struct Table:
+    Py_ssize_t start  # of its first line
+    Py_ssize_t end  # of the line that closes it, or of the heading that ends it
+    bint closed
+
+cdef struct Section:
+    Py_ssize_t start  # of its text, in code points
+    Py_ssize_t end
+    int level
+    Py_ssize_t heading  # bytes of the text
+    Py_ssize_t heading_end
+
+cdef struct Ints:
+    int* data
+    Py_ssize_t size
+    Py_ssize_t capacity
+
+
+cdef int grow(Buffer* buffer, Py_ssize_t extra) except -1:
+    cdef Py_ssize_t capacity = 2 * buffer.capacity + extra + 4096
+    cdef byte* data = <byte*>realloc(buffer.data, capacity)
+    if data == NULL:
+        raise MemoryError
+    buffer.data = data
+    buffer.capacity = capacity
+    return 0
+
+
+cdef inline int reserve(Buffer* buffer, Py_ssize_t extra) except -1:
+    if buffer.capacity - buffer.size < extra + PADDING:
+        grow(buffer, extra + PADDING)
+    return 0
+
+
+cdef inline int put(Buffer* buffer, const byte* start, Py_ssize_t length) except -1:
+    reserve(buffer, length)
+    memcpy(buffer.data + buffer.size, start, length)
+    buffer.size += length
+    return 0
+
+
+cdef inline int put_byte(Buffer* buffer, byte value) except -1:
+    reserve(buffer, 1)
+    buffer.data[buffer.size] = value
+    buffer.size += 1
+    return 0
+
+
+cdef inline void seal(Buffer* buffer) noexcept:
+    memset(buffer.data + buffer.size, 0, PADDING)
+
+
+cdef inline int put_bytes(Buffer* buffer, bytes value) except -1:
+    return put(buffer, <const byte*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+
+
+cdef int put_object(Buffer* buffer, str text) except -1:
+    return put_bytes(buffer, text.encode("utf-8", "surrogatepass"))
+
+
+cdef inline str text_of(const byte* start, Py_ssize_t length):
+    return PyUnicode_DecodeUTF8(<const char*>start, length, "surrogatepass")
+
+
+cdef inline int add_int(Ints* ints, Py_ssize_t value) except -1:
+    cdef int* data
+    if value > INT_MAX:
+        raise OverflowError("columns hold less than 2 GiB: take() them more often")
+    if ints.size == ints.capacity:
+        data = <int*>realloc(ints.data, (2 * ints.capacity + 256) * sizeof(int))
+        if data == NULL:
+            raise MemoryError
+        ints.data = data
+        ints.capacity = 2 * ints.capacity + 256
+    ints.data[ints.size] = <int>value
+    ints.size += 1
+    return 0
+
+
+# One bit a question, for each byte; what the steps stop at.
+cdef enum:
+    IS_SPACE = 1  # ASCII white space, as str.isspace
+    IS_ALNUM = 2
+    STOPS_LINK = 4  # [ ] and the marks of a heading
+    STOPS_TARGET = 8  # what no target of a plain link holds
+    IN_TARGET_NEVER = 16  # []{}|<> and line ends
+    STOPS_ENTITY = 32  # & and what is white space or a hole, in one pass
+    LIST_OR_SPACE = 64
+
+cdef byte[256] CLASS
+cdef byte[256] SPECIAL  # what a line may begin with that is not plain text
+
+
+cdef void _classify() noexcept:
+    cdef int i
+    memset(CLASS, 0, sizeof(CLASS))
+    memset(SPECIAL, 0, 256)
+    for i in range(128):
+        if 9 <= i <= 13 or 28 <= i <= 32:
+            CLASS[i] |= IS_SPACE
+        if 48 <= i <= 57 or 65 <= i <= 90 or 97 <= i <= 122:
+            CLASS[i] |= IS_ALNUM
+        if i in b"[]\x04\x05":
+            CLASS[i] |= STOPS_LINK
+        if i in b"[]|{}<>\n#:":
+            CLASS[i] |= STOPS_TARGET
+        if i in b"[]|{}<>\n":
+            CLASS[i] |= IN_TARGET_NEVER
+        if i in b"&\t\x00":
+            CLASS[i] |= STOPS_ENTITY
+        if i in b" \t=*#:;{|-":
+            SPECIAL[i] = 1
+        if i in b"*#:; \t":
+            CLASS[i] |= LIST_OR_SPACE
+    CLASS[0xC2] |= STOPS_ENTITY  # of U+00A0
+
+
+_classify()
+
+
+cdef inline int space_at(const byte* s) noexcept:
+    """Return the length of the white space character that begins here, 0 if it is none."""
+    cdef byte c = s[0]
+    if c < 0x80:
+        return CLASS[c] & IS_SPACE
+    if c == 0xC2:
+        return 2 if s[1] == 0x85 or s[1] == 0xA0 else 0
+    if c == 0xE2:
+        if s[1] == 0x80:
+            return 3 if s[2] <= 0x8A or s[2] == 0xA8 or s[2] == 0xA9 or s[2] == 0xAF else 0
+        return 3 if s[1] == 0x81 and s[2] == 0x9F else 0
+    if c == 0xE1:
+        return 3 if s[1] == 0x9A and s[2] == 0x80 else 0
+    return 3 if c == 0xE3 and s[1] == 0x80 and s[2] == 0x80 else 0
+
+
+cdef inline int space_before(const byte* s, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Return the length of the white space character that ends at `end`, 0 if it is none."""
+    cdef byte c
+    if end <= start:
+        return 0
+    c = s[end - 1]
+    if c < 0x80:
+        return CLASS[c] & IS_SPACE
+    if end - start >= 2 and s[end - 2] == 0xC2:
+        return space_at(s + end - 2)
+    if end - start >= 3 and s[end - 3] >= 0xE0:
+        return space_at(s + end - 3)
+    return 0
+
+
+cdef inline Py_ssize_t after_space(const byte* s, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Return where s[start:end] begins without the white space before it."""
+    cdef int length
+    while start < end:
+        length = space_at(s + start)
+        if not length:
+            break
+        start += length
+    return start
+
+
+cdef inline Py_ssize_t before_space(const byte* s, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Return where s[start:end] ends without the white space behind it."""
+    cdef int length
+    while end > start:
+        length = space_before(s, start, end)
+        if not length:
+            break
+        end -= length
+    return end
+
+
+cdef inline int width(byte first) noexcept:
+    """Return the number of bytes of the character that begins with this one."""
+    return 1 if first < 0x80 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4
+
+
+cdef inline unsigned int point_at(const byte* s) noexcept:
+    """Return the code point of the character that begins here."""
+    if s[0] < 0x80:
+        return s[0]
+    if s[0] < 0xE0:
+        return (s[0] & 0x1F) << 6 | (s[1] & 0x3F)
+    if s[0] < 0xF0:
+        return (s[0] & 0x0F) << 12 | (s[1] & 0x3F) << 6 | (s[2] & 0x3F)
+    return (s[0] & 0x07) << 18 | (s[1] & 0x3F) << 12 | (s[2] & 0x3F) << 6 | (s[3] & 0x3F)
+
+
+cdef inline Py_ssize_t character_before(const byte* s, Py_ssize_t start, Py_ssize_t end) noexcept:
+    """Return where the last character of s[start:end], which is not empty, begins."""
+    end -= 1
+    while end > start and (s[end] & 0xC0) == 0x80:
+        end -= 1
+    return end
+
+
+cdef inline bint is_word_at(const byte* s) noexcept:
+    """Whether a character is \\w."""
+    return CLASS[s[0]] & IS_ALNUM or s[0] == c"_" if s[0] < 0x80 else Py_UNICODE_ISALNUM(point_at(s))
+
+
+cdef inline Py_ssize_t num_points(const byte* s, Py_ssize_t length) noexcept:
+    """Return the number of code points, which is that of the bytes that continue none."""
+    cdef Py_ssize_t i, count = 0
+    for i in range(length):
+        count += (<signed char>s[i]) > -65
+    return count
+
+
+cdef inline Py_ssize_t find_byte(const byte* s, Py_ssize_t start, Py_ssize_t end, byte value) noexcept:
+    """Return where `value` stands in s[start:end], else -1."""
+    if start >= end:
+        return -1
+    cdef const byte* found = <const byte*>memchr(s + start, value, end - start)
+    return found - s if found != NULL else -1
+
+
+cdef inline word load(const byte* s) noexcept:
+    cdef word eight
+    memcpy(&eight, s, 8)
+    return eight
+
+
+cdef inline word holds(word eight, byte value) noexcept:
+    """Return not 0 if one of eight bytes is `value`."""
+    eight ^= ONES * value
+    return (eight - ONES) & ~eight & HIGHS
+
+
+cdef inline Py_ssize_t find_either(const byte* s, Py_ssize_t start, Py_ssize_t end, byte one, byte other) noexcept:
+    """Return where one of two bytes stands in s[start:end], else `end`."""
+    cdef word eight
+    while start + 8 <= end:
+        eight = load(s + start)
+        if holds(eight, one) | holds(eight, other):
+            break
+        start += 8
+    while start < end and s[start] != one and s[start] != other:
+        start += 1
+    return start
+
+
+# Of each byte, where it leads from each state of reading UTF-8: six bits a state, so that a step is one shift and
+# waits for nothing. States are named by what may follow; ACCEPTED is between two characters.
+cdef enum:
+    ACCEPTED = 0
+    REFUSED = 6
+    ONE_MORE = 12
+    TWO_MORE = 18
+    AFTER_E0 = 24  # a shorter form would do below A0
+    AFTER_ED = 30  # surrogates above 9F
+    AFTER_F0 = 36
+    AFTER_F1 = 42
+    AFTER_F4 = 48  # beyond Unicode above 8F
+
+cdef word[256] UTF8_STEPS
+
+
+cdef void _learn_utf8() noexcept:
+    cdef int c
+    cdef word steps, first
+    for c in range(256):
+        if c < 0x80:
+            first = ACCEPTED
+        elif c < 0xC2 or c > 0xF4:
+            first = REFUSED
+        elif c < 0xE0:
+            first = ONE_MORE
+        elif c < 0xF0:
+            first = AFTER_E0 if c == 0xE0 else AFTER_ED if c == 0xED else TWO_MORE
+        else:
+            first = AFTER_F0 if c == 0xF0 else AFTER_F4 if c == 0xF4 else AFTER_F1
+        steps = first | <word>REFUSED << REFUSED
+        steps |= <word>(ACCEPTED if 0x80 <= c < 0xC0 else REFUSED) << ONE_MORE
+        steps |= <word>(ONE_MORE if 0x80 <= c < 0xC0 else REFUSED) << TWO_MORE
+        steps |= <word>(ONE_MORE if 0xA0 <= c < 0xC0 else REFUSED) << AFTER_E0
+        steps |= <word>(ONE_MORE if 0x80 <= c < 0xA0 else REFUSED) << AFTER_ED
+        steps |= <word>(TWO_MORE if 0x90 <= c < 0xC0 else REFUSED) << AFTER_F0
+        steps |= <word>(TWO_MORE if 0x80 <= c < 0xC0 else REFUSED) << AFTER_F1
+        steps |= <word>(TWO_MORE if 0x80 <= c < 0x90 else REFUSED) << AFTER_F4
+        UTF8_STEPS[c] = steps
+
+
+_learn_utf8()
+
+
+cdef bint is_utf8(const byte* s, Py_ssize_t n) noexcept:
+    """Whether s[:n] is UTF-8 as Python reads it."""
+    cdef Py_ssize_t i = 0
+    cdef int j
+    cdef word state = ACCEPTED
+    while i + 8 <= n:
+        if state & 63 or load(s + i) & HIGHS:
+            for j in range(8):
+                state = UTF8_STEPS[s[i + j]] >> (state & 63)
+        i += 8
+    while i < n:
+        state = UTF8_STEPS[s[i]] >> (state & 63)
+        i += 1
+    return state & 63 == ACCEPTED
+
+
+cdef inline bint starts(const byte* s, const char* literal) noexcept:
+    """Whether s begins with a literal; stops at the first difference, so never behind the padding."""
+    cdef Py_ssize_t i = 0
+    while literal[i]:
+        if s[i] != <byte>literal[i]:
+            return False
+        i += 1
+    return True
+
+
+cdef inline bint starts_folded(const byte* s, const char* lower) noexcept:
+    """Whether s begins with a lower-case literal, in whatever case of ASCII."""
+    cdef Py_ssize_t i = 0
+    cdef byte c
+    while lower[i]:
+        c = s[i]
+        if 65 <= c <= 90:
+            c += 32
+        if c != <byte>lower[i]:
+            return False
+        i += 1
+    return True
+
+
+cdef inline Py_ssize_t find_text(const byte* s, Py_ssize_t start, Py_ssize_t end, const char* literal) noexcept:
+    """Return where a literal stands in s[start:end], else -1."""
+    cdef Py_ssize_t length = strlen(literal), at = find_byte(s, start, end, literal[0])
+    while at >= 0 and at + length <= end:
+        if memcmp(s + at, literal, length) == 0:
+            return at
+        at = find_byte(s, at + 1, end, literal[0])
+    return -1
