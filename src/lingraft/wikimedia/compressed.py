@@ -8,19 +8,23 @@ that begin in it, and a damaged stream costs that stream only. gzip and xz have 
 rest is lost. Memory does not grow with the file, nor with what a hostile file would unpack to: a chunk has at most
 `MAX_CHUNK` bytes. The file is read, not mapped, so its pages do not count as this process's memory.
 
-The floor of everything that reads a dump is bz2.BZ2Decompressor itself; benchmarks/extraction.py prints it beside ours.
+bzip2 streams as small as Wikimedia's go through our own decoder where it is compiled (_bunzip2.pyx), several at once.
+What it refuses is read again, stream by stream, by bz2.BZ2Decompressor, which names the fault; the data is the same.
+LINGRAFT_KERNEL=python uses nothing else. benchmarks/extraction.py prints the cost of both, alone.
 """
 
 import bz2
 import codecs
 import lzma
+import os
 import re
+import threading
 import zlib
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from lingraft.errors import LingraftError
 
@@ -34,6 +38,12 @@ PLAIN_CHUNK = 1 << 20
 
 SECOND_STREAM_WITHIN = 1 << 26
 """A file is read as multistream when its second stream begins this early; Wikimedia's streams are far below 2 MiB."""
+
+MANY_STREAMS = 3 << 19
+"""Packed bytes of bzip2 that are unpacked at once, when they are whole streams."""
+
+MAX_UNPACKED = 1 << 25
+"""What so many may unpack to; a stream with more goes through the stdlib, in chunks."""
 
 _STREAM = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")  # header, then the magic of a block or of an empty stream
 _MAGIC = {"bz2": re.compile(rb"BZh[1-9]"), "gz": re.compile(rb"\x1f\x8b"), "xz": re.compile(rb"\xfd7zXZ\0")}
@@ -182,6 +192,10 @@ class Chunks:
     def _packed(self, file: BinaryIO) -> Iterator[bytes | Fault]:
         at = _next_stream(file, self.start, limit=self.end) if self.start else 0
         while at is not None and at < self.end:
+            good = yield from self._good_streams(file, at)
+            if good > at:
+                at = good
+                continue
             stop, fault = yield from self._stream(file, at)
             search = at + 1 if fault else stop
             if fault is None:
@@ -193,6 +207,28 @@ class Chunks:
             if at is not None:
                 fault = Fault("corrupt_stream", fault.byte, fault.why)
             yield fault
+
+    def _good_streams(self, file: BinaryIO, start: int) -> Generator[bytes, None, int]:
+        """Yield the data of this range's streams from byte `start` on, as many as fit and are good; return their end.
+
+        That is `start` itself where the first is not whole or not good, or where the decoder is not compiled.
+        """
+        decoder = unpacker() if self.format == "bz2" else None
+        if decoder is None:
+            return start
+        file.seek(start)
+        packed = file.read(MANY_STREAMS)
+        borders = [found.start() for found in _STREAM.finditer(packed, 1)]
+        if start + len(packed) == self.size:
+            borders.append(len(packed))
+        end = next((border for border in borders if start + border >= self.end), borders[-1] if borders else 0)
+        data = decoder.unpack(packed[:end], MAX_UNPACKED) if end else None
+        if data is None:
+            return start
+        self.position = start + end
+        for at in range(0, len(data), MAX_CHUNK):
+            yield data[at : at + MAX_CHUNK]
+        return self.position
 
     def _stream(self, file: BinaryIO, start: int) -> Generator[bytes, None, tuple[int, Fault | None]]:
         """Yield the data of the stream at byte `start`; return the byte after it, and its fault if it has one.
@@ -249,6 +285,23 @@ def _next_stream(file: BinaryIO, position: int, limit: int | None = None) -> int
             return None
         position += FEED - 9  # a magic has ten bytes: it may straddle two windows
     return None
+
+
+_of_thread = threading.local()  # an unpacker works in memory of its own
+
+
+def unpacker() -> Any:
+    """Return this thread's `_bunzip2.Unpacker`, None where it was not built or is not wanted."""
+    if os.environ.get("LINGRAFT_KERNEL") == "python":
+        return None
+    if not hasattr(_of_thread, "unpacker"):
+        try:
+            from lingraft.wikimedia._bunzip2 import Unpacker
+        except ImportError:
+            _of_thread.unpacker = None
+        else:
+            _of_thread.unpacker = Unpacker()
+    return _of_thread.unpacker
 
 
 def _as_utf8(chunks: Iterable[bytes | Fault]) -> Iterator[bytes | Fault]:

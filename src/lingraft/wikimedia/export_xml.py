@@ -169,12 +169,14 @@ def read_shard(
     namespaces: Container[int] | None = None,
     redirect_words: tuple[str, ...] = REDIRECT_WORDS,
     max_page_bytes: int = MAX_PAGE_BYTES,
+    raw_texts: bool = False,
     strict: bool = False,
 ) -> Iterator[Page]:
     """Yield the pages that `shard` owns, count in `tally` (see PageParser), and append to `problems`.
 
     Pages of other `namespaces` are counted without decoding their text. `header.namespaces` is needed only by exports
     without `<ns>`, `redirect_words` (the wiki's own names of #REDIRECT) only where `<redirect title>` is missing.
+    With `raw_texts` wikitext stays as it is in the export (`Page.raw`), for a reader that takes it so.
     With `strict` a problem raises LingraftError once the pages before it have been yielded.
     """
     if shard.skipped:
@@ -185,6 +187,7 @@ def read_shard(
         namespace_names=header.namespaces if header else None,
         redirect_words=redirect_words,
         max_page_bytes=max_page_bytes,
+        raw_texts=raw_texts,
     )
     damage = _Damage(shard.dump, tally, [] if problems is None else problems, strict)
     if shard.data is None:
@@ -328,7 +331,10 @@ def _open_page(block: bytes) -> bytes:
 
 
 def _cut_unpacked(dump: Path, size: int, skip: Callable[[int], bool], max_page_bytes: int) -> Iterator[Shard]:
-    """Unpack the dump here and cut its XML behind a page into shards of at least `size` bytes."""
+    """Unpack the dump here and cut its XML into shards, each behind the page with which its pages have `size` bytes.
+
+    Only pages count: what lies between them, and how it came out of the decompressor, moves no cut.
+    """
     chunks = Chunks(dump)
     damage = _Damage(dump, Counter(), [])
     parts: list[bytes] = []
@@ -340,13 +346,18 @@ def _cut_unpacked(dump: Path, size: int, skip: Callable[[int], bool], max_page_b
         return Shard(index, dump, start, chunks.position, data, dict(damage.tally), tuple(damage.problems), skipped)
 
     for block in _blocks(chunks, damage, max_page_bytes):
-        held += len(block)
+        piece, opened = 0, block.find(OPEN)
+        while opened >= 0:
+            closed = block.index(CLOSE, opened) + len(CLOSE)
+            held += closed - opened
+            if held >= size:
+                parts.append(block[piece:closed])
+                yield shard()
+                damage.tally, damage.problems, parts = Counter(), [], []
+                index, start, held = index + 1, chunks.position, 0
+                skipped, piece = skip(index), closed
+            opened = block.find(OPEN, closed)
         if not skipped:
-            parts.append(block)
-        if held >= size:
-            yield shard()
-            damage.tally, damage.problems, parts = Counter(), [], []
-            index, start, held = index + 1, chunks.position, 0
-            skipped = skip(index)
+            parts.append(block[piece:])
     if held or damage.tally or index == 0:
         yield shard()

@@ -11,7 +11,7 @@ A page that does not fit is counted and passed over, never guessed at: `malforme
 import re
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 OPEN = b"<page>"
 CLOSE = b"</page>"
@@ -31,6 +31,7 @@ _MARK = re.compile(rb"<(?:text\b([^>]*)>|(revision>)(?:\s*<id>(\d{1,18})</id>)?|
 _TEXT, _REVISION, _REVISION_ID, _CLOSE, _OPEN = range(1, 6)  # the last group that matched tells which it is
 _REFERENCE = re.compile(rb"&(#?\w+);")
 _REDIRECT_LINK = r"\s*:?\s*\[\[([^\n|\]]{0,512})(?:\|[^\n]{0,1000}?)?\]\]"  # bounded: no title is longer
+_REDIRECT_WITHIN = 1 << 13
 _REPLACEMENT = "\ufffd"
 
 
@@ -47,6 +48,9 @@ class Page:
 
     text: str
 
+    raw: bytes = field(default=b"", repr=False)
+    """Its wikitext as it stands in the export, in escaped UTF-8, where the reader was asked for that instead."""
+
 
 class PageParser:
     """Turns blocks of XML into pages and counts what it does in `tally`.
@@ -57,7 +61,7 @@ class PageParser:
     with U+FFFD).
 
     `namespace_names` is used where the export is so old that pages have no `<ns>`; `redirect_words` where it has no
-    `<redirect title>`.
+    `<redirect title>`. With `raw_texts` a page has its wikitext as `raw`, and whether it is valid is not known.
     """
 
     def __init__(
@@ -68,13 +72,16 @@ class PageParser:
         namespace_names: Mapping[int, str] | None = None,
         redirect_words: tuple[str, ...] = REDIRECT_WORDS,
         max_page_bytes: int = MAX_PAGE_BYTES,
+        raw_texts: bool = False,
     ):
         self.tally = tally
         self.namespaces = namespaces
         self.max_page_bytes = max_page_bytes
+        self.raw_texts = raw_texts
         self._prefixes = {_fold(name): number for number, name in (namespace_names or {}).items() if name}
         words = "|".join(map(re.escape, redirect_words))
-        self._redirect = re.compile(rf"\s*(?:{words or '(?!)'}){_REDIRECT_LINK}", re.IGNORECASE)
+        self._redirect_starts = tuple({word[0].encode() for word in redirect_words})  # "#" in all of MediaWiki
+        self._redirect = re.compile(rf"(?:{words or '(?!)'}){_REDIRECT_LINK}", re.IGNORECASE)
 
     def pages(self, block: bytes) -> Iterator[Page]:
         """Yield the pages of `block`, which ends where a page ends; what stands before its first page is ignored."""
@@ -139,15 +146,15 @@ class PageParser:
             self.tally["extra_revisions"] += num_revisions - 1
         if b"deleted=" in attributes:
             self.tally["deleted_text"] += 1
-        wikitext = self._decode(block[text[0] : text[1]])
-        if head[5]:
-            redirect = self._decode(head[5])
-        else:
-            redirect = self._redirect_in(wikitext)
-            if redirect is None and head[4]:
-                redirect = ""
+        raw = block[text[0] : text[1]]
+        redirect = self._decode(head[5]) if head[5] else self._redirect_in(raw)
+        if redirect is None and head[4]:
+            redirect = ""
         self.tally["pages"] += 1
-        return Page(int(head[3]), revision, namespace, title, redirect, wikitext)
+        number = int(head[3])
+        if self.raw_texts:
+            return Page(number, revision, namespace, title, redirect, "", raw)
+        return Page(number, revision, namespace, title, redirect, self._decode(raw))
 
     def _decode(self, raw: bytes) -> str:
         text, valid = decode(raw)
@@ -159,12 +166,15 @@ class PageParser:
         prefix, colon, _ = title.partition(":")
         return self._prefixes.get(_fold(prefix), 0) if colon else 0
 
-    def _redirect_in(self, wikitext: str) -> str | None:
+    def _redirect_in(self, raw: bytes) -> str | None:
         """Return the target when the wikitext itself says that it is a redirect.
 
         Source: WikitextContentHandler::extractRedirectTargetAndText of MediaWiki.
         """
-        found = self._redirect.match(wikitext)
+        start = raw[:_REDIRECT_WITHIN].lstrip()
+        if not start.startswith(self._redirect_starts):
+            return None
+        found = self._redirect.match(decode(start)[0])
         return found[1].lstrip(":").partition("#")[0].strip() if found else None
 
 

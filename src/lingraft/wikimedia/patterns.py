@@ -60,11 +60,15 @@ def compile_pattern(written: str, filters: Mapping[str, Filter], functions: Mapp
         raise PatternError("'<' without its partner", "Write < ({2})> for a part that may be missing.")
     parts = opened[0]
     may_grow = any(count > 1 for count in names.values())
+    alone = parts[0] if len(parts) == 1 and names and callable(parts[0]) else None  # by far the most frequent pattern
 
     def rule(arguments: Arguments, seen: Any) -> str:
         if may_grow and sum(map(len, arguments.values())) > LONGEST_REPEATED:
             return HOLE
-        text, _, num_filled = _fill(parts, arguments, seen)
+        if alone:
+            text = num_filled = alone(arguments, seen)
+        else:
+            text, _, num_filled = _fill(parts, arguments, seen)
         if (names and not num_filled) or not text:
             return HOLE
         # a parameter in [[ ]] may be a link already
@@ -118,6 +122,8 @@ def _field(written: str, filters: Mapping[str, Filter], functions: Mapping[str, 
 
     def first_given(arguments: Arguments, seen: Any) -> str:
         for params, change in ways:
+            if len(params) == 1 and params[0] not in arguments:
+                continue
             values = [given(arguments, param) for param in params]
             if any(values) and (value := change(*values) if change else values[0]):
                 return value
@@ -141,5 +147,6 @@ def given(arguments: Arguments, name: str) -> str:
 
 def positional(arguments: Arguments, first: int = 1) -> list[str]:
     """Return the parameters without a name, from number `first` on, without those that are empty."""
-    numbers = sorted(int(name) for name in arguments if name.isdecimal() and len(name) < 6)
+    numbers = [int(name) for name in arguments if name.isdecimal() and len(name) < 6]
+    numbers.sort()
     return [value for number in numbers if number >= first and (value := given(arguments, str(number)))]

@@ -249,12 +249,13 @@ def _arguments(written: str, rest: str) -> Arguments:
         return arguments
     number = 0
     for part in _PART.findall(written) if "[[" in written else written.split("|"):
-        name, equals, value = part.partition("=")
-        if equals and "[[" not in name:
-            arguments[name.strip()] = value.strip()
-        else:
-            number += 1
-            arguments[str(number)] = part.strip()
+        if "=" in part:
+            name, _, value = part.partition("=")
+            if "[[" not in name:
+                arguments[name.strip()] = value.strip()
+                continue
+        number += 1
+        arguments[str(number)] = part.strip()
     return arguments
 
 
