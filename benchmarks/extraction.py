@@ -1,13 +1,14 @@
-"""How fast a dump becomes a corpus, against WikiExtractor 3.1.0 and against unpacking the dump alone.
+"""How fast a dump becomes a corpus, against other extractors and against unpacking the dump alone.
 
-    python benchmarks/extraction.py [--megabytes 300] [--repeat 3] [--pages DUMP ...] [--wikiextractor-python PYTHON]
+    python benchmarks/extraction.py [--megabytes 300] [--share 20] [--repeat 3] [--pages DUMP ...] [--wikidata JSON]
 
 The dump is made here, multistream, by repeating real pages under new ids and titles (default: the English and the
-Greek excerpt), 100 pages a stream as Wikimedia writes them. Then all run in turn, one worker each, --repeat times.
-What counts is CPU seconds of the whole process tree, which a busy machine blurs less than seconds; ratios are taken
-within a round, and medians over the rounds are shown. WikiExtractor runs with --no-templates, which is its fastest way
-and what we do, in a venv of its own; its regular expressions need a Python before 3.11. It always starts a second
-process to write. Our build does more: links, titles, redirects, entities, Parquet. Linux only (orphans are waited for).
+Greek excerpt), 100 pages a stream as Wikimedia writes them. Then all run in turn, --repeat times. What counts is CPU
+seconds of the whole process tree, which a busy machine blurs less than seconds; ratios are taken within a round, and
+medians over the rounds are shown. WikiExtractor runs with --no-templates, which is its fastest way; it always starts a
+second process to write. gensim's segment_wiki and mwparserfromhell are slow: they read a dump of --share MB, and their
+CPU seconds are scaled to the whole. Our build does more: links, titles, redirects, entities, Parquet. The second table
+reads Wikidata's JSON (made by repeating the real one) and unpacks it alone. Linux only (orphans are waited for).
 """
 
 import argparse
@@ -25,9 +26,12 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
 from typing import BinaryIO
+
+import peers
 
 REPOSITORY = Path(__file__).parents[1]
 EXCERPTS = REPOSITORY.parent / "shared" / "data" / "dumps" / "excerpts"
@@ -35,6 +39,8 @@ PAGES = [
     EXCERPTS / "enwiki-latest-pages-articles1.xml-p000000010p000030302-shortened.bz2",
     EXCERPTS / "elwiki-truncated-100k.xml.xz",
 ]
+WIKIDATA = EXCERPTS.parents[1] / "wikidata" / "wikidata-20151109-1000-entities.json.bz2"
+WIKIDATA_MEGABYTES = 200
 PAGES_A_STREAM = 100
 PAGE = re.compile(rb"[ \t]*<page>.*?</page>\n?", re.DOTALL)
 PR_SET_CHILD_SUBREAPER = 36
@@ -50,10 +56,20 @@ class Usage:
     output: str
 
 
-def measure(command: list[str]) -> Usage:
+@dataclass(frozen=True)
+class Contestant:
+    """A command; `share` is the part of the dump that it reads."""
+
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+    share: float = 1.0
+
+
+def measure(command: list[str], environment: dict[str, str] | None = None) -> Usage:
     """Run a command, wait for its whole process tree, and return what it took."""
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    environment = os.environ | (environment or {})
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
     with process.stdout:
         output = process.stdout.read()
     cpu = peak = status = 0
@@ -125,6 +141,51 @@ def make(dump: Path, sources: list[Path], megabytes: float) -> None:
     partial.rename(dump)
 
 
+def make_wikidata(path: Path, source: Path) -> None:
+    """Write the entities of `source` again and again, as .json.gz or as .json.bz2 of many streams."""
+    lines = [line.rstrip(b",\n") for line in unpacked(source).splitlines() if len(line) > 2]
+    repeats = max(1, int(WIKIDATA_MEGABYTES * 1e6) // sum(map(len, lines)))
+    pack = gzip.compress if path.suffix == ".gz" else bz2.compress
+    size = 0
+    with path.with_suffix(".partial").open("wb") as file:
+        for number in range(repeats):
+            part = (b"[\n" if number == 0 else b"") + b"".join(line + b",\n" for line in lines)
+            part += b"]\n" if number == repeats - 1 else b""
+            size += len(part)
+            file.write(pack(part))
+    path.with_suffix(".size").write_text(json.dumps({"bytes": size}))
+    path.with_suffix(".partial").rename(path)
+
+
+def read_wikidata(path: Path) -> None:
+    """Read the sitelinks of two wikis."""
+    from collections import Counter
+
+    from lingraft.wikimedia.wikidata import sitelinks
+
+    print(sum(len(titles) for _, titles in sitelinks(path, {"elwiki", "enwiki"}, Counter())))
+
+
+def read_gzip(path: Path) -> None:
+    """Unpack a .gz and forget it."""
+    decompressor = zlib.decompressobj(wbits=31)
+    with path.open("rb") as file:
+        while part := file.read(1 << 18):
+            while part:
+                decompressor.decompress(part)
+                part = decompressor.unused_data
+                if decompressor.eof:
+                    decompressor = zlib.decompressobj(wbits=31)
+
+
+def read_ours(dump: Path) -> None:
+    """Unpack the dump as lingraft does, and forget it."""
+    from lingraft.wikimedia.compressed import Chunks
+
+    for _ in Chunks(dump):
+        pass
+
+
 def read(dump: Path) -> None:
     """Unpack the dump and forget it: what no reader can go below."""
     decompressor = bz2.BZ2Decompressor()
@@ -138,7 +199,8 @@ def read(dump: Path) -> None:
 
 
 def kernel(sources: list[Path]) -> None:
-    """Print the MB of wikitext that `parse` reads a CPU second, from memory, for each source."""
+    """Print the MB of wikitext that are read a CPU second, from memory: as objects, and as a build reads them."""
+    from lingraft.wikimedia.columns import columns
     from lingraft.wikimedia.export_xml import pages, read_header
     from lingraft.wikimedia.siteinfo import site
     from lingraft.wikimedia.wikitext import parser
@@ -147,80 +209,78 @@ def kernel(sources: list[Path]) -> None:
     for source in sources:
         header = read_header(source)
         reader = parser(site(header.lang or "en", header))
+        held = columns(reader)
         texts = [page.text for page in pages(source, namespaces=(0,)) if page.redirect is None]
+        raws = [escape(text, quote=False).replace('"', "&quot;").encode() for text in texts]  # as MediaWiki does
         size = sum(len(text.encode()) for text in texts) / 1e6
-        times = []
-        for _ in range(3):
-            started = time.process_time()
+
+        def as_objects(texts=texts, reader=reader) -> None:
             for text in texts:
                 reader.parse(text)
-            times.append(time.process_time() - started)
-        speeds[f"{header.dbname or source.name}, {len(texts)} articles"] = (size, size / statistics.median(times))
+
+        def as_columns(raws=raws, held=held) -> None:
+            for raw in raws:
+                held.add(raw, escaped=True)
+            held.take()
+
+        for name, read_all in (("objects", as_objects), ("columns from XML", as_columns)):
+            times = []
+            for _ in range(5):
+                started = time.process_time()
+                read_all()
+                times.append(time.process_time() - started)
+            key = f"{header.dbname or source.name}, {len(texts)} articles, {name}"
+            speeds[key] = (size, size / statistics.median(times))
     print(json.dumps(speeds))
 
 
-def wikiextractor(work: Path, python: str | None) -> Path | None:
-    """Return the WikiExtractor 3.1.0 of a venv made for it; None, and say why, where that cannot be."""
-    venv = work / "wikiextractor"
-    script = venv / "bin" / "wikiextractor"
-    if not script.exists():
-        python = python or older_python()
-        if python is None:
-            print("WikiExtractor left out: it needs a Python before 3.11; name one with --wikiextractor-python")
-            return None
-        subprocess.run([python, "-m", "venv", str(venv)], check=True)
-        pip = [str(venv / "bin" / "pip"), "install", "--quiet", "wikiextractor==3.1.0"]
-        installed = subprocess.run(pip, capture_output=True, text=True)
-        if installed.returncode:
-            print(f"WikiExtractor left out: pip could not install it:\n{installed.stderr[-500:]}")
-            shutil.rmtree(venv)
-            return None
-    tried = subprocess.run([str(script), "--help"], capture_output=True, text=True)
-    if tried.returncode:
-        print(f"WikiExtractor left out: it does not start in {venv}: {tried.stderr.strip().splitlines()[-1]}")
-        return None
-    return script
-
-
-def older_python() -> str | None:
-    """Return a Python from 3.7 to 3.10, from the path or from pyenv."""
-    minors = range(10, 6, -1)
-    found = [shutil.which(f"python3.{minor}") for minor in minors]
-    for minor in minors:
-        found += sorted((Path.home() / ".pyenv" / "versions").glob(f"3.{minor}.*/bin/python"))
-    starts = (str(python) for python in found if python)
-    return next(
-        (python for python in starts if not subprocess.run([python, "-c", ""], capture_output=True).returncode), None
-    )
-
-
-def commands(dump: Path, work: Path, script: Path | None, templates: bool) -> dict[str, list[str]]:
-    """Return the contestants."""
+def contestants(dump: Path, share: Path, sizes: dict[Path, float], asked: argparse.Namespace) -> dict[str, Contestant]:
+    """Return who takes part: the floors first."""
+    work = asked.work
     this = [sys.executable, str(Path(__file__).resolve())]
     build = [sys.executable, "-c", "from lingraft.cli import main; main()", "corpus", "build", "--quiet"]
-    found = {
-        "unpacking bz2 alone": [*this, "--step", "read", "--dump", str(dump)],
-        "lingraft corpus build": [
-            *build,
-            "--dump",
-            str(dump),
-            "--lang",
-            "en",
-            "--workers",
-            "1",
-            "--out",
-            str(work / "ours"),
-        ],
-    }
-    if script is not None:
-        python = subprocess.run(
-            [script.with_name("python"), "--version"], capture_output=True, text=True
-        ).stdout.strip()
-        theirs = [str(script), str(dump), "--output", str(work / "theirs"), "--processes", "1", "--quiet"]
-        found[f"WikiExtractor 3.1.0 ({python})"] = [*theirs, "--no-templates"]
-        if templates:
-            found["WikiExtractor 3.1.0, expanding templates"] = theirs
+    build += ["--dump", str(dump), "--lang", "en", "--out", str(work / "ours")]
+    found = {"libbz2 alone": Contestant([*this, "--step", "read", "--dump", str(dump)])}
+    found["our bunzip2 alone"] = Contestant([*this, "--step", "read-ours", "--dump", str(dump)])
+    found["lingraft corpus build"] = Contestant([*build, "--workers", "1"])
+    found["lingraft corpus build, 2 workers"] = Contestant([*build, "--workers", "2"])
+    found["lingraft corpus build, Python kernel"] = Contestant(
+        [*build, "--workers", "1"], {"LINGRAFT_KERNEL": "python"}
+    )
+    if script := peers.wikiextractor(work, asked.wikiextractor_python):
+        command = [str(script), str(dump), "--output", str(work / "theirs"), "--processes", "1", "--quiet"]
+        found[f"WikiExtractor 3.1.0 ({peers.version(script.with_name('python'))})"] = Contestant(
+            [*command, "--no-templates"]
+        )
+        if asked.templates:
+            found["WikiExtractor 3.1.0, expanding templates"] = Contestant(command)
+    part = sizes[share] / sizes[dump]
+    if python := peers.gensim(work):
+        command = ["-m", "gensim.scripts.segment_wiki", "-f", str(share), "-o", str(work / "theirs"), "-w", "1"]
+        found["gensim 4.4.0 segment_wiki (scaled)"] = Contestant([str(python), *command], share=part)
+    if python := peers.mwparserfromhell(work):
+        command = ["-c", peers.MWPARSERFROMHELL, str(share), str(work / "theirs")]
+        found["mwparserfromhell 0.7.2 strip_code (scaled)"] = Contestant([str(python), *command], share=part)
     return found
+
+
+def remove(path: Path) -> None:
+    """Remove what a run wrote: a finished build would be left as it is."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def rounds_of(found: dict[str, Contestant], work: Path, repeat: int) -> list[dict[str, Usage]]:
+    """Run all in turn, `repeat` times."""
+    rounds: list[dict[str, Usage]] = []
+    for _ in range(repeat):
+        rounds.append({})
+        for name, contestant in found.items():
+            for folder in ("ours", "theirs"):
+                remove(work / folder)
+            rounds[-1][name] = measure(contestant.command, contestant.environment)
+    return rounds
 
 
 def compare(asked: argparse.Namespace) -> None:
@@ -229,38 +289,75 @@ def compare(asked: argparse.Namespace) -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     this = [sys.executable, str(Path(__file__).resolve()), "--pages", *map(str, asked.pages)]
     sources = zlib.crc32(" ".join(str(path.resolve()) for path in asked.pages).encode())
-    dump = asked.work / f"extraction-{asked.megabytes:g}mb-{sources:08x}.xml.bz2"
-    if not dump.exists():
-        print(f"making {dump} ...", flush=True)
-        measure([*this, "--step", "make", "--dump", str(dump), "--megabytes", str(asked.megabytes)])
-    size = json.loads(dump.with_suffix(".json").read_text())["bytes"] / 1e6
-    script = wikiextractor(asked.work, asked.wikiextractor_python)
-    contestants = commands(dump, asked.work, script, asked.templates)
-    rounds: list[dict[str, Usage]] = []
-    for _ in range(asked.repeat):
-        rounds.append({})
-        for name, command in contestants.items():
-            for folder in ("ours", "theirs"):
-                shutil.rmtree(asked.work / folder, ignore_errors=True)  # a finished run would be reused
-            rounds[-1][name] = measure(command)
-    floor, *_ = contestants
-    theirs = next((name for name in contestants if name.startswith("WikiExtractor")), None)
+    sizes: dict[Path, float] = {}
+    for megabytes in (asked.megabytes, asked.share):
+        dump = asked.work / f"extraction-{megabytes:g}mb-{sources:08x}.xml.bz2"
+        if not dump.exists():
+            print(f"making {dump} ...", flush=True)
+            measure([*this, "--step", "make", "--dump", str(dump), "--megabytes", str(megabytes)])
+        sizes[dump] = json.loads(dump.with_suffix(".json").read_text())["bytes"] / 1e6
+    dump, share = sizes if len(sizes) == 2 else (dump, dump)
+    found = contestants(dump, share, sizes, asked)
+    rounds = rounds_of(found, asked.work, asked.repeat)
 
     def median(value: Callable[[dict[str, Usage]], float]) -> float:
         return statistics.median(map(value, rounds))
 
-    print(f"{size:.0f} MB of XML in {dump.stat().st_size / 1e6:.0f} MB of bz2; one worker; medians of {asked.repeat}\n")
-    print(f"{'':42}{'CPU s':>9}{'seconds':>9}{'MB/CPU s':>10}{'x unpacking':>13}{'speed-up':>10}{'peak MB':>9}")
-    for name in contestants:
-        cpu = median(lambda run, name=name: run[name].cpu)
-        times = median(lambda run, name=name: run[name].cpu / run[floor].cpu)
-        speed_up = f"{median(lambda run, name=name: run[theirs].cpu / run[name].cpu):.2f}" if theirs else "-"
-        seconds = median(lambda run, name=name: run[name].seconds)
+    def cpu(run: dict[str, Usage], name: str) -> float:
+        return run[name].cpu / found[name].share
+
+    floors = [name for name in found if name.endswith(" alone")]
+    theirs = next((name for name in found if name.startswith("WikiExtractor")), None)
+    print(f"{sizes[dump]:.0f} MB of XML in {dump.stat().st_size / 1e6:.0f} MB of bz2; medians of {asked.repeat}\n")
+    titles = [f"x {floor.removesuffix(' alone')}" for floor in floors]
+    print(
+        f"{'':44}{'CPU s':>8}{'seconds':>9}{'MB/CPU s':>10}"
+        + "".join(f"{title:>15}" for title in titles)
+        + f"{'x WikiExtr.':>13}{'peak MB':>9}"
+    )
+    for name, contestant in found.items():
+        total = median(lambda run, name=name: cpu(run, name))
+        times = [median(lambda run, name=name, floor=floor: cpu(run, name) / cpu(run, floor)) for floor in floors]
+        speed_up = f"{median(lambda run, name=name: cpu(run, theirs) / cpu(run, name)):.2f}" if theirs else "-"
+        seconds = median(lambda run, name=name: run[name].seconds) / contestant.share
         peak = median(lambda run, name=name: run[name].peak_mb)
-        print(f"{name:42}{cpu:9.1f}{seconds:9.1f}{size / cpu:10.2f}{times:13.2f}{speed_up:>10}{peak:9.0f}")
-    print(f"\n{'parse alone, from memory':42}{'MB':>9}{'MB/CPU s':>10}")
-    for name, (megabytes, speed) in json.loads(measure([*this, "--step", "kernel"]).output.splitlines()[-1]).items():
-        print(f"{name:42}{megabytes:9.1f}{speed:10.2f}")
+        print(
+            f"{name:44}{total:8.1f}{seconds:9.1f}{sizes[dump] / total:10.2f}"
+            + "".join(f"{value:15.2f}" for value in times)
+            + f"{speed_up:>13}{peak:9.0f}"
+        )
+    print(f"\n{'parser alone, from memory':60}{'MB':>8}{'MB/CPU s':>19}")
+    for kernel in ("compiled", "python"):
+        measured = measure([*this, "--step", "kernel"], {"LINGRAFT_KERNEL": kernel})
+        for name, (megabytes, speed) in json.loads(measured.output.splitlines()[-1]).items():
+            print(f"{name + ', ' + kernel:60}{megabytes:8.1f}{speed:19.2f}")
+    if asked.wikidata.exists():
+        compare_wikidata(asked)
+
+
+def compare_wikidata(asked: argparse.Namespace) -> None:
+    """Read Wikidata's JSON in both formats, and unpack it alone."""
+    this = [sys.executable, str(Path(__file__).resolve()), "--wikidata", str(asked.wikidata)]
+    found: dict[str, Contestant] = {}
+    sizes = {}
+    for suffix, step in (("bz2", "read"), ("gz", "read-gzip")):
+        path = asked.work / f"wikidata-{WIKIDATA_MEGABYTES}mb.json.{suffix}"
+        if not path.exists():
+            print(f"\nmaking {path} ...", flush=True)
+            measure([*this, "--step", "make-wikidata", "--dump", str(path)])
+        size = json.loads(path.with_suffix(".size").read_text())["bytes"] / 1e6
+        for name, do in ((f".json.{suffix}, unpacked alone", step), (f".json.{suffix}, sitelinks", "read-wikidata")):
+            found[name] = Contestant([*this, "--step", do, "--dump", str(path)])
+            sizes[name] = size
+    rounds = rounds_of(found, asked.work, asked.repeat)
+    print(f"\n{'Wikidata JSON':44}{'MB':>8}{'CPU s':>9}{'MB/CPU s':>10}{'x unpacking':>12}{'peak MB':>9}")
+    alone = ""
+    for name in found:
+        alone = name if name.endswith("alone") else alone
+        cpu = statistics.median(run[name].cpu for run in rounds)
+        times = statistics.median(run[name].cpu / run[alone].cpu for run in rounds)
+        peak = statistics.median(run[name].peak_mb for run in rounds)
+        print(f"{name:44}{sizes[name]:8.0f}{cpu:9.1f}{sizes[name] / cpu:10.1f}{times:12.2f}{peak:9.0f}")
 
 
 def main() -> None:
@@ -268,11 +365,13 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pages", type=Path, nargs="+", default=PAGES, help="dumps whose pages are repeated")
     options.add_argument("--megabytes", type=float, default=300, help="size of the dump, unpacked")
+    options.add_argument("--share", type=float, default=20, help="MB for those that are slow")
+    options.add_argument("--wikidata", type=Path, default=WIKIDATA, help="entity JSON that is repeated")
     options.add_argument("--work", type=Path, default=REPOSITORY / "out" / "bench", help="folder kept between runs")
     options.add_argument("--repeat", type=int, default=3)
     options.add_argument("--wikiextractor-python", help="a Python before 3.11")
     options.add_argument("--templates", action="store_true", help="also WikiExtractor as it runs by default")
-    options.add_argument("--step", choices=["make", "read", "kernel"], help=argparse.SUPPRESS)
+    options.add_argument("--step", help=argparse.SUPPRESS)
     options.add_argument("--dump", type=Path, help=argparse.SUPPRESS)
     asked = options.parse_args()
     missing = [str(path) for path in asked.pages if not path.exists()]
@@ -281,6 +380,10 @@ def main() -> None:
     steps = {
         "make": lambda: make(asked.dump, asked.pages, asked.megabytes),
         "read": lambda: read(asked.dump),
+        "read-ours": lambda: read_ours(asked.dump),
+        "read-gzip": lambda: read_gzip(asked.dump),
+        "make-wikidata": lambda: make_wikidata(asked.dump, asked.wikidata),
+        "read-wikidata": lambda: read_wikidata(asked.dump),
         "kernel": lambda: kernel(asked.pages),
         None: lambda: compare(asked),
     }

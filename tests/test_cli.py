@@ -62,7 +62,12 @@ def test_without_a_verb_there_is_help(lingraft):
 
 
 @pytest.mark.parametrize(
-    "verb", [*([verb] for verb in VERBS), *(["corpus", verb] for verb in ("build", "stats", "preview"))], ids=" ".join
+    "verb",
+    [
+        *([verb] for verb in VERBS),
+        *(["corpus", verb] for verb in ("download", "build", "stats", "preview", "link", "quality", "export")),
+    ],
+    ids=" ".join,
 )
 def test_every_verb_explains_itself_and_its_options(lingraft, verb):
     finished = lingraft(*verb, "--help")

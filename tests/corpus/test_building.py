@@ -348,3 +348,19 @@ def test_the_log_and_the_tables_are_there_for_the_report(built):
         "entity": "Q220",
         "links": 3,
     }
+
+
+def test_template_data_of_ones_own_wins_and_wrong_data_is_told_before_the_dump_is_read(tmp_path):
+    dump = write_dump(tmp_path / "a.xml", [("Tea", "Tea {{IPA|tiː}} is {{nowrap|a drink}}.")])
+    own = tmp_path / "own.toml"
+    own.write_text('[shows]\n"[{1}]" = ["IPA"]\n')
+    build_quietly(tmp_path / "plain", dump)
+    build_quietly(tmp_path / "own", dump, templates=[own])
+    assert [articles(tmp_path / name)[0]["text"] for name in ("plain", "own")] == [
+        "Tea is a drink.",
+        "Tea [tiː] is a drink.",
+    ]
+    own.write_text('[show]\n"[{1}]" = ["IPA"]\n')
+    with pytest.raises(LingraftError, match=r"own\.toml: unknown key 'show'(.|\n)*did you mean 'shows'"):
+        build_quietly(tmp_path / "wrong", dump, templates=[own])
+    assert not (tmp_path / "wrong" / "work").exists()

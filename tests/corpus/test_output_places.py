@@ -4,8 +4,8 @@ import os
 import stat
 
 import pytest
-
 from corpus_helpers import articles, build_quietly, write_dump
+
 from lingraft.corpus import BuildConfig, build
 from lingraft.errors import LingraftError
 

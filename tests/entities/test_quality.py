@@ -10,7 +10,7 @@ from anchor_helpers import article, write_corpus
 
 from lingraft import runs
 from lingraft.entities.quality import QualityConfig, quality
-from lingraft.entities.titles import write_index
+from lingraft.entities.title_writer import write_index
 from lingraft.errors import LingraftError
 
 ENTITIES = {"Athens": 1524, "Sparta": 99, "Names": 5}

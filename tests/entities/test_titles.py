@@ -6,11 +6,12 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lingraft.entities import titles
-from lingraft.entities.titles import NO_ENTITY, TitleIndex, capitalise, normalise, write_index
+from lingraft.entities import title_writer, titles
+from lingraft.entities.title_writer import write_index
+from lingraft.entities.titles import NO_ENTITY, TitleIndex, capitalise, normalise, normalise_all
 from lingraft.wikimedia.siteinfo import site
 
 
@@ -62,30 +63,53 @@ def test_the_normal_form_is_clean_and_stays_normal(text, lang):
     assert normalise(normal, site(lang)) == normal
 
 
+ALPHABET = st.characters(codec="utf-8") | st.sampled_from("AaΑαЯяÄ東かがا _%:\u0301\u0308\u3099\u11a8\u0653")
+
+
+def check_all(written: list[str], lang: str) -> None:
+    wiki = site(lang)
+    found = normalise_all(pa.array(written, pa.string()), lambda title: normalise(title, wiki)).to_pylist()
+    assert found == [normalise(title, wiki) for title in written]
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(ALPHABET, max_size=8)), st.sampled_from(["en", "tr", "ka", "jbo"]))
+def test_a_column_of_titles_is_normalised_as_each_of_them(written, lang):
+    check_all(written, lang)
+
+
+@pytest.mark.parametrize("lang", ["en", "tr", "ka", "jbo"])
+def test_every_letter_at_every_place_of_a_column(lang):
+    letters = [chr(code) for code in range(0x20, 0x11000) if not 0xD800 <= code < 0xE000]
+    check_all([text for letter in letters for text in (letter, f"A{letter}", f"A{letter}\u0301", f"{letter}b")], lang)
+    check_all(
+        ["x" * 255, "X" * 255, "X" * 256, "Ä" * 127, "Ä" * 128, "東" * 85, "東" * 86, "A  b", "A ", " A", ""], lang
+    )
+
+
 def test_only_the_first_letter_is_raised():
     assert capitalise("aBc", "en") == "ABc"
     assert capitalise("1st", "en") == "1st"
 
 
-def index_of(tmp_path, pages=(), redirects=(), aligned=()) -> tuple[TitleIndex, Counter]:
+def index_of(tmp_path, pages=(), redirects=(), aligned=(), **options) -> tuple[TitleIndex, Counter]:
     tally = Counter()
-    write_index(
-        tmp_path / "titles.arrow",
-        pa.table({"title": pa.array(list(pages), pa.string())}),
-        pa.table(
-            {
-                name: pa.array([pair[at] for pair in redirects], pa.string())
-                for at, name in enumerate(("title", "target"))
-            }
-        ),
-        pa.table(
-            {
-                "title": pa.array([title for title, _ in aligned], pa.string()),
-                "entity": pa.array([entity for _, entity in aligned], pa.int64()),
-            }
-        ),
-        tally,
+    seen = [(title, None) for title in pages] + list(redirects)
+    batches = [
+        pa.record_batch(
+            [pa.array(column, pa.large_string()) for column in zip(*seen[start : start + 2], strict=True)],
+            names=["title", "redirect"],
+        )
+        for start in range(0, len(seen), 2)
+    ]
+    entities = pa.table(
+        {
+            "title": pa.array([title for title, _ in aligned], pa.large_string()),
+            "entity": pa.array([entity for _, entity in aligned], pa.int64()),
+        }
     )
+    write_index(tmp_path / "titles.arrow", batches, entities, tally, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["titles.arrow"]
     return TitleIndex.open(tmp_path / "titles.arrow"), tally
 
 
@@ -150,9 +174,46 @@ def test_an_unknown_title_and_an_empty_index_find_nothing(tmp_path):
     assert empty.find(["Rome"]).tolist() == [-1]
 
 
+@given(st.lists(st.text(max_size=40), max_size=30), st.integers(0, 5))
+def test_the_hash_of_a_title_is_that_of_its_bytes_wherever_it_stands(names, skipped):
+    names = [name.encode(errors="replace").decode() for name in names]
+    together = titles.title_hashes(pa.array(names, pa.string()).slice(skipped))
+    assert together.tolist() == [int(titles.title_hashes([name])[0]) for name in names[skipped:]]
+
+
+def test_hashes_of_near_titles_differ():
+    near = [f"{'x' * at}{letter}{'x' * (40 - at)}" for at in range(41) for letter in "abcdefgh"]
+    near += ["x" * length for length in range(1, 60)] + ["x\0" * length for length in range(1, 60)]
+    hashes = titles.title_hashes(near)
+    assert len(np.unique(hashes)) == len(set(near))
+    assert len(np.unique(hashes >> np.uint64(40))) > 0.99 * len(set(near))
+    ones = np.unpackbits(hashes.view(np.uint8)).mean()
+    assert 0.48 < ones < 0.52
+
+
+WORLD = {
+    "pages": [f"Page {number}" for number in range(200)],
+    "redirects": [(f"Way {number}", f"Page {number * 3}") for number in range(90)] + [("A", "B"), ("B", "A")],
+    "aligned": [(f"Page {number}", number) for number in range(1, 120)] + [("Way 50", 1000), ("Far", 7)],
+}
+
+
+@pytest.mark.parametrize("sorted_at_once", [1, 10, 100])
+def test_an_index_sorted_in_parts_is_the_same(tmp_path, sorted_at_once):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "parts").mkdir()
+    _, expected = index_of(tmp_path / "whole", **WORLD)
+    index, tally = index_of(tmp_path / "parts", **WORLD, sorted_at_once=sorted_at_once)
+    assert tally == expected
+    assert (index.hashes[1:] >= index.hashes[:-1]).all()
+    files = [(tmp_path / name / "titles.arrow").read_bytes() for name in ("whole", "parts")]
+    assert files[0] == files[1]
+
+
 def test_titles_whose_hashes_collide_are_told_apart(tmp_path, monkeypatch):
     real = titles.title_hashes
-    monkeypatch.setattr(titles, "title_hashes", lambda names: real(name[:1] for name in names))
+    for module in (titles, title_writer):
+        monkeypatch.setattr(module, "title_hashes", lambda names: real([str(name)[:1] for name in names]))
     index, _ = index_of(tmp_path, ["Ra", "Rb", "Rc", "S"], [("Rd", "Rb")], [("Rb", 2), ("Rc", 3), ("S", 4)])
     assert [resolved(index, title) for title in ("Ra", "Rb", "Rc", "Rd", "S", "Re")] == [
         ("Ra", NO_ENTITY),

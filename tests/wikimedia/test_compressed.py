@@ -4,7 +4,7 @@ import lzma
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lingraft.errors import LingraftError
@@ -18,6 +18,17 @@ def saved(tmp_path, data, name="data"):
     path = tmp_path / name
     path.write_bytes(data)
     return path
+
+
+def joined(chunks):
+    """The same data in the longest chunks: how it is cut says nothing."""
+    found = []
+    for chunk in chunks:
+        if isinstance(chunk, bytes) and found and isinstance(found[-1], bytes):
+            found[-1] += chunk
+        else:
+            found.append(chunk)
+    return found
 
 
 def unpack(path, *span):
@@ -86,12 +97,33 @@ def test_ranges_partition_the_streams_and_the_faults(tmp_path_factory, contents,
     packed.insert(len(packed) // 2, junk)
     path = saved(tmp_path_factory.mktemp("ranges"), b"".join(packed))
     try:
-        whole = list(Chunks(path))
+        whole = joined(Chunks(path))
     except LingraftError:
         return  # empty, or the junk came first
     if format_of(path) == "bz2":
         ranges = range(0, path.stat().st_size, step)
-        assert [chunk for start in ranges for chunk in Chunks(path, start, start + step)] == whole
+        assert joined(chunk for start in ranges for chunk in Chunks(path, start, start + step)) == whole
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.binary(max_size=300), min_size=1, max_size=12),
+    st.lists(st.tuples(st.integers(0), st.integers(1, 255)), max_size=3),
+    st.integers(0, 40),
+)
+def test_damaged_streams_are_the_same_without_the_compiled_decoder(
+    tmp_path_factory, monkeypatch, contents, flips, missing
+):
+    packed = bytearray(b"".join(map(bz2.compress, contents)))
+    for at, bits in flips:
+        packed[at % len(packed)] ^= bits
+    path = saved(tmp_path_factory.mktemp("damaged"), packed[: max(4, len(packed) - missing)])
+    found = []
+    for kernel in ("", "python"):
+        monkeypatch.setenv("LINGRAFT_KERNEL", kernel)
+        if format_of(path) == "bz2":
+            found.append(joined(Chunks(path)))
+    assert found[1:] == found[:1]
 
 
 def test_what_can_be_read_from_any_byte_on(tmp_path):

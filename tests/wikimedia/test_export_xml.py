@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingraft.errors import LingraftError
-from lingraft.wikimedia.export_xml import Page, language_of, pages, read_header, read_shard, shards
+from lingraft.wikimedia.export_xml import XML_FACTOR, Page, language_of, pages, read_header, read_shard, shards
 
 HEADER = """<mediawiki xmlns="http://www.mediawiki.org/xml/export-0.11/" version="0.11" xml:lang="el">
   <siteinfo>
@@ -422,3 +422,19 @@ def test_shards_are_cut_lazily(tmp_path):
     path = saved(tmp_path, gzip.compress(dump(*(page(f"T{index}", index, "x" * 1_000_000) for index in range(60)))))
     _, peak = peak_memory(lambda: sum(1 for _ in shards(path, 1 << 20)))
     assert peak < 60_000_000
+
+
+@pytest.mark.parametrize("feed", [50, 1000, 1 << 16])
+def test_where_a_dump_is_cut_does_not_depend_on_how_it_is_unpacked(tmp_path, monkeypatch, feed):
+    elements = [page(f"P{n}", n, "x" * (37 * n % 500)) for n in range(1, 80)]
+    expected, size = [[]], 0
+    for n, element in enumerate(elements, start=1):
+        if size >= 1000 * XML_FACTOR:
+            expected.append([])
+            size = 0
+        expected[-1].append(n)
+        size += len(element.strip().encode())
+    path = saved(tmp_path, gzip.compress(dump(*elements)), "a.gz")
+    monkeypatch.setattr("lingraft.wikimedia.compressed.FEED", feed)
+    assert [[p.id for p in read_shard(shard, Counter())] for shard in shards(path, 1000)] == expected
+    assert len(expected) > 5

@@ -41,7 +41,7 @@ class EncodeConfig(Config):
     """Which corpus is encoded, with whose tokenizer, and with names in which languages."""
 
     corpus: InputPath
-    """Folder of a finished `corpus build`."""
+    """Folder of a finished `corpus build` or `corpus link`."""
 
     model: ModelName
     """Model whose tokenizer is used: a folder, or a name on the Hugging Face hub."""

@@ -15,11 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lingraft.augment.ragged import offsets_of
+from lingraft.corpus.names import best_names
 from lingraft.errors import LingraftError
 from lingraft.runs import atomic
-
-SOURCES = ("sitelink", "langlink", "title_pair", "template", "label", "alias")
-"""Where a name comes from, best first: titles before labels, as LEIA uses titles."""
 
 BATCH = 10_000
 
@@ -50,13 +48,9 @@ def encode_names(source: Path, language: str, tokenizer: Any, out: Path) -> dict
     Returns counters: names, and those dropped as `duplicate` (a better name of the entity exists) or `empty_name`.
     """
     table = pq.read_table(source, filters=[("lang", "==", language)], columns=["entity", "name", "source"])
-    rank = pc.fill_null(pc.index_in(table["source"], pa.array(SOURCES)), len(SOURCES))
-    table = table.append_column("rank", rank)
-    table = table.sort_by([("entity", "ascending"), ("rank", "ascending"), ("name", "ascending")])
-    entities = table["entity"].to_numpy()
-    best = np.flatnonzero(np.diff(entities, prepend=entities[:1] - 1))
-    drops = Counter(names=0, duplicate=len(entities) - len(best), empty_name=0)
-    chosen = table["name"].take(best)
+    best = best_names(table)
+    drops = Counter(names=0, duplicate=len(table) - len(best), empty_name=0)
+    chosen = best["name"]
     ids: list[np.ndarray] = []
     kept = np.zeros(len(best), bool)
     for begin in range(0, len(best), BATCH):
@@ -69,7 +63,7 @@ def encode_names(source: Path, language: str, tokenizer: Any, out: Path) -> dict
     drops["names"] = len(ids)
     offsets = offsets_of(np.array([len(name) for name in ids], np.int64)).astype(np.int32)
     values = pa.array(np.concatenate([*ids, np.empty(0, np.int32)]))
-    columns = [pa.array(entities[best][kept]), pa.ListArray.from_arrays(pa.array(offsets), values)]
+    columns = [pa.array(best["entity"].to_numpy()[kept]), pa.ListArray.from_arrays(pa.array(offsets), values)]
     batch = pa.record_batch(columns, names=["entity", "ids"])
     with atomic(out) as path, pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, batch.schema) as writer:
         writer.write_batch(batch)

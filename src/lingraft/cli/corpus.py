@@ -1,19 +1,22 @@
-"""lingraft corpus: build, stats, preview."""
+"""lingraft corpus: build, stats, preview; the other verbs of `corpus` have files of their own."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from lingraft.cli import options
+from lingraft.cli import corpus_download, corpus_export, corpus_link, options
 
 
 def register(app: typer.Typer) -> None:
     """Add the verb to the command line."""
-    corpus = typer.Typer(no_args_is_help=True, help="Build a corpus from a wiki's dump, and look at it.")
+    corpus = typer.Typer(no_args_is_help=True, help="Fetch dumps, build a corpus of them, look at it, export it.")
     corpus.command(cls=options.ManyValues)(build)
     corpus.command()(stats)
     corpus.command()(preview)
+    corpus_download.register(corpus)
+    corpus_export.register(corpus)
+    corpus_link.register(corpus)
     app.add_typer(corpus, name="corpus")
 
 
@@ -28,10 +31,24 @@ def build(
     titles: Annotated[
         list[Path] | None, typer.Option(help="TSV of title pairs: this wiki, first name language.")
     ] = None,
+    sql: Annotated[
+        list[Path] | None, typer.Option(help="SQL dumps: page_props, langlinks, redirect, page, wb_items_per_site.")
+    ] = None,
+    interlanguage: Annotated[
+        bool, typer.Option("--interlanguage", help="Use lines like [[en:Tea]] in the wikitext, as old dumps have.")
+    ] = False,
+    name_sources: Annotated[
+        str | None, typer.Option(help="Kinds of names, best first: sitelink,langlink,title_pair,template,label,alias.")
+    ] = None,
+    priority: Annotated[str | None, typer.Option(help="Sources, best first, for where they disagree.")] = None,
+    tables: Annotated[str | None, typer.Option(help="drop, or rows: a line of text for each row.")] = None,
+    captions: Annotated[bool, typer.Option("--captions", help="Keep the captions of pictures.")] = False,
+    templates: Annotated[list[Path] | None, typer.Option(help="Template data of your own (.toml).")] = None,
     limit: Annotated[int | None, typer.Option(help="Keep the first articles only.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at a damaged dump.")] = False,
     recipe: Annotated[Path | None, typer.Option(help="A recipe whose section `corpus` is used.")] = None,
     set_: options.Set = None,
+    engine: options.Engine = "local",
     workers: options.Workers = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
@@ -39,18 +56,45 @@ def build(
 ) -> None:
     """Turn a dump into articles with resolved links and the names of their entities."""
     from lingraft.config import load, read_yaml
-    from lingraft.corpus import build as library
-    from lingraft.corpus.building import STAGE, BuildConfig
+    from lingraft.corpus import cluster
+    from lingraft.corpus.building import STAGE
+    from lingraft.corpus.settings import BuildConfig
+    from lingraft.engine_ranks import choose
 
     section = read_yaml(recipe).get("corpus") if recipe else None
     flags = options.given(
-        dump=dump, lang=lang, names=names, wikidata=wikidata, titles=titles, limit=limit, strict=strict or None
+        dump=dump,
+        lang=lang,
+        names=names,
+        wikidata=wikidata,
+        titles=titles,
+        sql=sql,
+        interlanguage=interlanguage or None,
+        name_sources=name_sources,
+        priority=priority,
+        tables=tables,
+        captions=captions or None,
+        templates=templates,
+        limit=limit,
+        strict=strict or None,
     )
-    config = load(BuildConfig, options.merged(section, flags), set_ or [])
+    place, overrides = choose(engine, set_ or [])
+    config = load(BuildConfig, options.merged(section, flags), overrides)
     if dry_run:
         options.print_plan(STAGE, config, out)
+        if place.kind == "slurm":
+            for stage, script in cluster.scripts(place, config, out).items():
+                print(f"\n--- job '{stage}'\n{script.rstrip()}")
         return
-    manifest = options.carry_out(out, lambda: library(config, out, workers=workers, overwrite=overwrite, quiet=quiet))
+    if place.kind == "slurm":
+        jobs = cluster.submit(place, config, out, overwrite=overwrite)
+        for stage, job in jobs.items():
+            print(f"job {job}: {stage}")
+        print(f"queued: see squeue --me, and the logs in {out / 'jobs'}" if jobs else f"{out} is complete already")
+        return
+    manifest = options.carry_out(
+        out, lambda: cluster.build_on(place, config, out, workers=workers, overwrite=overwrite, quiet=quiet)
+    )
     print(f"{out}: {manifest['counters']['articles']:,} articles, {manifest['counters']['links']:,} links")
     print(f"look at it: lingraft corpus stats {out}; lingraft corpus preview {out}")
 

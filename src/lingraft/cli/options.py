@@ -13,6 +13,10 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a folder t
 Set = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any value: section.key=value.")
 ]
+Engine = Annotated[
+    str,
+    typer.Option("--engine", help="local, slurm, ray, or a YAML file with settings of one; --set engine.key=value."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Processes; default: all cores.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan and what would be reused; do nothing.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]

@@ -7,7 +7,11 @@ import typer
 
 _CONFIGS = {
     "run": "lingraft.workflows.recipe:Recipe",
+    "download": "lingraft.wikimedia.download:DownloadConfig",
     "corpus": "lingraft.corpus:BuildConfig",
+    "export": "lingraft.corpus.export:ExportConfig",
+    "link": "lingraft.corpus:LinkConfig",
+    "quality": "lingraft.entities.quality:QualityConfig",
     "augment": "lingraft.augment:EncodeConfig",
     "train": "lingraft.adapt:TrainConfig",
     "evaluate": "lingraft.evaluate:EvaluateConfig",

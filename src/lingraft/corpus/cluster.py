@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lingraft.config import digest
-from lingraft.corpus.building import BuildConfig, build, build_rank
+from lingraft.corpus.building import build, build_rank
+from lingraft.corpus.settings import BuildConfig
 from lingraft.engine_ranks import EngineConfig, Stage, need_packages, refuse_while_queued
 from lingraft.errors import LingraftError
 from lingraft.wikimedia.compressed import is_splittable

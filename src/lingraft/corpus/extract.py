@@ -1,4 +1,8 @@
-"""First pass of a build: one shard of a dump to parsed articles with unresolved links, and the titles seen in it."""
+"""First pass of a build: one shard of a dump to parsed articles with unresolved links, and the titles seen in it.
+
+Nothing is a Python object but a page and its title: the parser collects texts, links and sections as columns, and only
+distinct targets are normalised. A batch becomes one row group of the corpus, so the second pass holds one at a time.
+"""
 
 import gc
 from collections import Counter
@@ -9,17 +13,24 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from lingraft.corpus.schema import SECTION
-from lingraft.entities.titles import normalise
+from lingraft.corpus.schema import ROW_GROUP, SECTION
+from lingraft.entities.sources import INTERLANGUAGE, SEEN
+from lingraft.entities.titles import normalise, normalise_all
 from lingraft.runs import atomic
+from lingraft.wikimedia.columns import columns
 from lingraft.wikimedia.export_xml import Header, Page, Shard, read_shard
+from lingraft.wikimedia.interlanguage import interlanguage_links
+from lingraft.wikimedia.page_xml import decode
 from lingraft.wikimedia.siteinfo import Site
 from lingraft.wikimedia.siteinfo import site as site_of
-from lingraft.wikimedia.wikitext import Parsed, parser
+from lingraft.wikimedia.templates import Templates
+from lingraft.wikimedia.wikitext import Parser, Tables
 
-RAW_LINK = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", pa.string())])
+TARGET = pa.dictionary(pa.int32(), pa.string())
+RAW_LINK = pa.struct([("start", pa.int32()), ("end", pa.int32()), ("target", TARGET), ("name", pa.string())])
 RAW_ARTICLE = pa.schema(
     [
         ("id", pa.int64()),
@@ -30,12 +41,17 @@ RAW_ARTICLE = pa.schema(
         ("characters", pa.int32()),
         ("sections", pa.list_(SECTION)),
         ("links", pa.list_(RAW_LINK)),
+        ("flags", pa.list_(pa.string())),
     ]
 )
-TITLES = pa.schema([("title", pa.large_string()), ("redirect", pa.large_string())])
+"""A stream of batches, each with the dictionary of its own targets."""
 
-_FLUSH_CHARS = 4_000_000
-_REMEMBERED = 200_000
+
+TEMPLATES_A_SHARD = 500
+"""Unknown templates of which a shard reports how often it met them."""
+
+_BATCH_CHARS = 4_000_000
+_REMEMBERED = 100_000
 """Titles whose normal form is kept."""
 
 
@@ -46,45 +62,56 @@ class Extraction:
     folder: Path
     lang: str
     header: Header
-    strict: bool
+    strict: bool = False
+    interlanguage: tuple[str, ...] = ()
+    """Languages whose interlanguage lines are taken from the wikitext."""
+    tables: Tables = "drop"
+    captions: bool = False
+    templates: tuple[Path, ...] = ()
+    """Files of template data beside the package's own."""
 
     def __call__(self, numbered: tuple[int, Shard]) -> dict[str, Any]:
-        """Write articles-{index}.arrow and titles-{index}.arrow; return counters and problems."""
+        """Write what the shard holds under its index; return counters, unknown templates, link names and problems."""
         index, shard = numbered
-        tally: Counter[str] = Counter()
         problems: list[Any] = []
         site = site_of(self.lang, self.header)
+        reading = _Reading(_wiki(site, self.tables, self.captions, self.templates), self.interlanguage)
         pages = read_shard(
             shard,
-            tally,
+            reading.tally,
             problems,
             header=self.header,
             namespaces=(0,),
             redirect_words=site.redirect_words,
+            raw_texts=True,
             strict=self.strict,
         )
-        titles: list[str] = []
-        redirects: list[str | None] = []
         with (
             _no_garbage_collection(),
             atomic(self.folder / f"articles-{index:05d}.arrow") as path,
             pa.OSFile(str(path), "wb") as file,
-            pa.ipc.new_file(file, RAW_ARTICLE, options=pa.ipc.IpcWriteOptions(compression="lz4")) as writer,
+            pa.ipc.new_stream(file, RAW_ARTICLE) as writer,
         ):
-            batch = _Batch()
-            wiki = _wiki(site)
             for page in pages:
-                wiki.read(page, batch, titles, redirects, tally)
-                if batch.chars > _FLUSH_CHARS:
-                    writer.write_batch(batch.take())
-            writer.write_batch(batch.take())
-        with (
-            atomic(self.folder / f"titles-{index:05d}.arrow") as path,
-            pa.OSFile(str(path), "wb") as file,
-            pa.ipc.new_file(file, TITLES) as writer,
-        ):
-            writer.write_batch(pa.record_batch([titles, redirects], schema=TITLES))
-        return {"counters": dict(tally), "problems": [problem.message for problem in problems]}
+                reading.add(page)
+                if reading.is_full:
+                    writer.write_batch(reading.take())
+            writer.write_batch(reading.take())
+        _write_rows(self.folder / f"titles-{index:05d}.arrow", reading.seen, SEEN)
+        if self.interlanguage:
+            _write_rows(self.folder / f"interlanguage-{index:05d}.arrow", reading.lines, INTERLANGUAGE)
+        return {
+            "counters": dict(reading.tally),
+            "templates": dict(_most_common(reading.templates)),
+            "link_names": sorted(reading.link_names),
+            "problems": [problem.message for problem in problems],
+        }
+
+
+def _write_rows(path: Path, rows: list[tuple[Any, ...]], schema: pa.Schema) -> None:
+    columns = list(zip(*rows, strict=True)) if rows else [[] for _ in schema]
+    with atomic(path) as temporary, pa.OSFile(str(temporary), "wb") as file, pa.ipc.new_file(file, schema) as writer:
+        writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 @contextmanager
@@ -97,6 +124,10 @@ def _no_garbage_collection() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+def _most_common(templates: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(templates.items(), key=lambda item: (-item[1], item[0]))[:TEMPLATES_A_SHARD]
 
 
 class _Normal(dict[str, str]):
@@ -112,49 +143,19 @@ class _Normal(dict[str, str]):
 
 
 @lru_cache(2)
-def _wiki(site: Site) -> "_Wiki":
-    return _Wiki(site)
+def _wiki(site: Site, tables: Tables, captions: bool, templates: tuple[Path, ...]) -> "_Wiki":
+    return _Wiki(site, Parser(site, tables=tables, captions=captions, templates=Templates(site, templates)))
 
 
 class _Wiki:
-    """Reads pages of one wiki. It is kept between shards for what it remembers of titles."""
+    """What is kept between the shards of one wiki: its parser, and what is known of titles."""
 
-    def __init__(self, site: Site):
+    def __init__(self, site: Site, parser: Parser):
         self.site = site
-        self.parser = parser(site)
+        self.columns = columns(parser)
         self.normal = _Normal(site)
 
-    def read(
-        self, page: Page, batch: "_Batch", titles: list[str], redirects: list[str | None], tally: Counter[str]
-    ) -> None:
-        title = normalise(page.title, self.site)
-        if not title:
-            tally["invalid_title"] += 1
-            return
-        if page.redirect is not None:
-            tally["redirect_pages"] += 1
-            target = self._target(page.redirect)
-            if target is None:
-                tally["redirects_unusable"] += 1
-            else:
-                titles.append(title)
-                redirects.append(target)
-            return
-        titles.append(title)
-        redirects.append(None)
-        parsed = self.parser.parse(page.text)
-        for reason, count in parsed.drops.items():
-            tally["wikitext_" + reason] += count
-        if not parsed.text:
-            tally["empty_text"] += 1
-            return
-        tally["articles"] += 1
-        tally["links"] += len(parsed.links)
-        if len(self.normal) > _REMEMBERED:
-            self.normal.clear()
-        batch.add(page, title, parsed, self.normal)
-
-    def _target(self, redirect: str) -> str | None:
+    def redirect_target(self, redirect: str) -> str | None:
         """Return the normal title that a redirect leads to, None when it leads out of the articles or nowhere."""
         title = redirect.partition("#")[0].removeprefix(":")
         prefix, colon, _ = title.partition(":")
@@ -164,44 +165,116 @@ class _Wiki:
 
 
 @dataclass
-class _Batch:
-    """Articles as columns: nested values are kept flat, so that no Python object is made for a link."""
+class _Reading:
+    """What the pages of one shard have come to."""
 
-    pages: list[tuple[int, int, str, str, int, int]] = field(default_factory=list)
-    sections: list[tuple[int, int, int, str]] = field(default_factory=list)
-    section_offsets: list[int] = field(default_factory=lambda: [0])
-    starts: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-    targets: list[str] = field(default_factory=list)
-    link_offsets: list[int] = field(default_factory=lambda: [0])
-    chars: int = 0
+    wiki: _Wiki
+    languages: tuple[str, ...]
+    tally: Counter[str] = field(default_factory=Counter)
+    templates: Counter[str] = field(default_factory=Counter)
+    link_names: set[str] = field(default_factory=set)
+    seen: list[tuple[int, str, str | None]] = field(default_factory=list)
+    """(id, title, where it redirects to) of each page."""
+    lines: list[tuple[str, str, str]] = field(default_factory=list)
+    """(title, language, title there) of each interlanguage line."""
+    articles: list[tuple[int, int, str]] = field(default_factory=list)
+    """(id, revision, title) of each row of the parser's columns."""
 
-    def add(self, page: Page, title: str, parsed: Parsed, normal: Mapping[str, str]) -> None:
-        text = parsed.text
-        words = text.count(" ") + text.count("\n") - text.count("\n\n") + 1  # the parser leaves no other white space
-        self.pages.append((page.id, page.revision, title, text, words, len(text)))
-        self.sections += parsed.sections
-        self.section_offsets.append(len(self.sections))
-        if parsed.links:
-            starts, ends, targets = zip(*parsed.links, strict=True)
-            self.starts += starts
-            self.ends += ends
-            self.targets += [normal[target] for target in targets]
-        self.link_offsets.append(len(self.targets))
-        self.chars += len(parsed.text)
+    def __post_init__(self) -> None:
+        self.wiki.columns.take()  # a shard before may have failed
+
+    @property
+    def is_full(self) -> bool:
+        return self.wiki.columns.num_chars > _BATCH_CHARS or len(self.articles) == ROW_GROUP
+
+    def add(self, page: Page) -> None:
+        title = normalise(page.title, self.wiki.site)
+        if not title:
+            self.tally["invalid_title"] += 1
+            return
+        target = None
+        if page.redirect is not None:
+            self.tally["redirect_pages"] += 1
+            target = self.wiki.redirect_target(page.redirect)
+            if target is None:
+                self.tally["redirects_unusable"] += 1
+                return
+        self.seen.append((page.id, title, target))
+        if target is not None:
+            return
+        if self.languages:
+            self.lines += [(title, *line) for line in interlanguage_links(decode(page.raw)[0], self.languages)]
+        if self.wiki.columns.add(page.raw, escaped=True, title=title):
+            self.articles.append((page.id, page.revision, title))
+        else:
+            self.tally["empty_text"] += 1
 
     def take(self) -> pa.RecordBatch:
-        """Return what was added as a record batch, and start again."""
-        columns = list(zip(*self.pages, strict=True)) if self.pages else [[], [], [], [], [], []]
-        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, RAW_ARTICLE, strict=False)]
-        links = _struct([self.starts, self.ends, self.targets], RAW_LINK)
-        sections = _struct(list(zip(*self.sections, strict=True)) if self.sections else [[], [], [], []], SECTION)
-        arrays.append(pa.ListArray.from_arrays(pa.array(self.section_offsets, pa.int32()), sections))
-        arrays.append(pa.ListArray.from_arrays(pa.array(self.link_offsets, pa.int32()), links))
-        self.__init__()
-        return pa.record_batch(arrays, schema=RAW_ARTICLE)
+        """Return the articles read so far as a record batch, count them, and start again."""
+        parsed = self.wiki.columns.take()
+        ids, revisions, titles = zip(*self.articles, strict=True) if self.articles else ([], [], [])
+        links = _links(parsed, self.wiki.normal)
+        self.articles = []
+        if len(self.wiki.normal) > _REMEMBERED:
+            self.wiki.normal.clear()
+        self.tally["articles"] += parsed.num_rows
+        self.tally["links"] += len(links)
+        self.tally["invalid_utf8"] += parsed.drops.pop("invalid_utf8", 0)
+        self.tally.update({f"wikitext_{reason}": count for reason, count in parsed.drops.items()})
+        self.templates.update(parsed.templates)
+        self.link_names.update(parsed.names.values())
+        sections = [_numbers(getattr(parsed, f"section_{name}"), kind) for name, kind in _SECTION_COLUMNS]
+        headings = _strings(parsed.headings, parsed.heading_offsets, pa.string())
+        return pa.record_batch(
+            [
+                pa.array(ids, pa.int64()),
+                pa.array(revisions, pa.int64()),
+                pa.array(titles, pa.string()),
+                _strings(parsed.text, parsed.text_offsets, pa.large_string()),
+                _numbers(parsed.words, pa.int32()),
+                _numbers(parsed.characters, pa.int32()),
+                _lists(parsed.section_offsets, pa.StructArray.from_arrays([*sections, headings], fields=list(SECTION))),
+                _lists(parsed.link_offsets, links),
+                pa.array([parsed.flags.get(row, ()) for row in range(parsed.num_rows)], pa.list_(pa.string())),
+            ],
+            schema=RAW_ARTICLE,
+        )
 
 
-def _struct(columns: list[Any], kind: pa.StructType) -> pa.StructArray:
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, kind, strict=True)]
-    return pa.StructArray.from_arrays(arrays, fields=list(kind))
+_SECTION_COLUMNS = (("starts", pa.int32()), ("ends", pa.int32()), ("levels", pa.int8()))
+
+
+def _links(parsed: Any, normal: Mapping[str, str]) -> pa.StructArray:
+    """Return the links with their normal targets; only distinct ones become Python strings."""
+    written = _strings(parsed.targets, parsed.target_offsets, pa.string()).dictionary_encode()
+    normals = normalise_all(written.dictionary, normal.__getitem__).dictionary_encode()
+    targets = pa.DictionaryArray.from_arrays(normals.indices.take(written.indices), normals.dictionary)
+    starts, ends = _numbers(parsed.link_starts, pa.int32()), _numbers(parsed.link_ends, pa.int32())
+    return pa.StructArray.from_arrays(
+        [starts, ends, targets, _sparse(parsed.names, len(starts))], fields=list(RAW_LINK)
+    )
+
+
+def _sparse(values: Mapping[int, str], size: int) -> pa.StringArray:
+    """Return a column of `size` strings, null but where `values` has one."""
+    if not values:
+        return pa.nulls(size, pa.string())
+    index = np.zeros(size, dtype=np.int32)
+    is_null = np.ones(size, dtype=bool)
+    index[list(values)] = np.arange(len(values))
+    is_null[list(values)] = False
+    return pa.array(list(values.values()), pa.string()).take(pa.array(index, mask=is_null))
+
+
+def _numbers(buffer: bytes, kind: pa.DataType) -> pa.Array:
+    size = len(buffer) * 8 // kind.bit_width
+    return pa.Array.from_buffers(kind, size, [None, pa.py_buffer(buffer)])
+
+
+def _strings(data: bytes, offsets: bytes, kind: pa.DataType) -> pa.Array:
+    size = len(offsets) // (8 if kind == pa.large_string() else 4) - 1
+    return pa.Array.from_buffers(kind, size, [None, pa.py_buffer(offsets), pa.py_buffer(data)])
+
+
+def _lists(offsets: bytes, values: pa.Array) -> pa.ListArray:
+    return pa.ListArray.from_arrays(_numbers(offsets, pa.int32()), values)

@@ -4,16 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lingraft import runs
-from lingraft.corpus.building import STAGE
+from lingraft.corpus import building, linking
+from lingraft.corpus.read import Article, Corpus
+from lingraft.errors import LingraftError
+
+_STAGES = (building.STAGE, linking.STAGE)
 
 
 def stats(corpus: str | Path) -> dict[str, Any]:
     """Return the statistics, the most frequent names and the counters of a finished corpus."""
-    manifest = runs.read_manifest(corpus, STAGE)
+    manifest = _manifest(corpus)
     figures = dict(manifest["statistics"])
     frequent = figures.pop("most frequent names")
     return {
@@ -30,44 +33,46 @@ def preview(corpus: str | Path, number: int, *, seed: int = 0, limit: int | None
     Kinds: text, mention (a link with an entity), name (in the first name language), tag (a link without an entity),
     heading.
     """
-    corpus = Path(corpus)
-    manifest = runs.read_manifest(corpus, STAGE)
-    names = _names(corpus, manifest["config"]["names"])
-    parts = sorted((corpus / "articles").glob("part-*.parquet"))
-    counts = [pq.ParquetFile(part).metadata.num_rows for part in parts]
-    chosen = np.random.default_rng(seed).choice(sum(counts), size=min(number, sum(counts)), replace=False)
-    borders = np.cumsum([0, *counts])
-    shown = []
-    for row in sorted(chosen.tolist()):
-        part = int(np.searchsorted(borders, row, side="right")) - 1
-        article = pq.read_table(parts[part]).slice(row - int(borders[part]), 1).to_pylist()[0]
-        shown.append({"title": _title(article), "segments": _segments(article, names, limit)})
-    return shown
+    names = _names(Path(corpus), _manifest(corpus)["config"]["names"])
+    articles = Corpus(corpus)
+    chosen = np.random.default_rng(seed).choice(len(articles), size=min(number, len(articles)), replace=False)
+    return [
+        {"title": _title(article), "segments": _segments(article, names, limit)}
+        for article in articles.take(sorted(chosen.tolist()))
+    ]
+
+
+def _manifest(corpus: str | Path) -> dict[str, Any]:
+    manifest = runs.read_manifest(corpus)
+    if manifest["stage"] not in _STAGES:
+        raise LingraftError(
+            f"{corpus} holds a run of '{manifest['stage']}', not of '{building.STAGE}'", cure="Check the path."
+        )
+    return manifest
 
 
 def _names(corpus: Path, languages: list[str]) -> dict[int, str]:
     if not languages:
         return {}
-    table = pq.read_table(corpus / "names.parquet")
-    table = table.filter(pc.equal(table.column("lang"), languages[0]))
+    filters = [("lang", "=", languages[0]), ("source", "!=", "alias")]
+    table = pq.read_table(corpus / "names.parquet", columns=["entity", "name"], filters=filters)
     return dict(zip(table.column("entity").to_pylist(), table.column("name").to_pylist(), strict=True))
 
 
-def _title(article: dict[str, Any]) -> str:
-    entity = article["entity"]
-    known = "" if entity is None else f" (Q{entity})" if entity > 0 else " (title pair)"
-    return f"{article['title']}{known}, page {article['id']}"
+def _title(article: Article) -> str:
+    known = "" if article.entity is None else f" (Q{article.entity})" if article.entity > 0 else " (title pair)"
+    return f"{article.title}{known}, page {article.id}"
 
 
-def _segments(article: dict[str, Any], names: dict[int, str], limit: int | None) -> list[dict[str, str]]:
-    text = article["text"] if limit is None else article["text"][:limit]
-    marks = [(link["start"], link["end"], link["entity"]) for link in article["links"]]
+def _segments(article: Article, names: dict[int, str], limit: int | None) -> list[dict[str, str]]:
+    text = article.text if limit is None else article.text[:limit]
+    marks = [(link.start, link.end, link.entity) for link in article.links]
     headings = [
-        (start, start + len(section["heading"]), "heading")
-        for section in article["sections"]
-        if section["level"]
-        and (start := article["text"].rfind(section["heading"], 0, section["start"])) >= 0
-        and not any(start < end and begin < start + len(section["heading"]) for begin, end, _ in marks)
+        (start, start + len(section.heading), "heading")
+        for section in article.sections
+        if section.level
+        and (start := article.text.rfind(section.heading, 0, section.start)) >= 0
+        and not any(start < end and begin < start + len(section.heading) for begin, end, _ in marks)
     ]
     segments = []
     position = 0
@@ -80,5 +85,5 @@ def _segments(article: dict[str, Any], names: dict[int, str], limit: int | None)
         if kind == "mention" and entity in names:
             segments.append({"text": f" {names[entity]}", "kind": "name"})
         position = end
-    segments.append({"text": text[position:] + ("…" if len(text) < len(article["text"]) else ""), "kind": "text"})
+    segments.append({"text": text[position:] + ("…" if len(text) < len(article.text) else ""), "kind": "text"})
     return [segment for segment in segments if segment["text"]]

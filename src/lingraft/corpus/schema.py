@@ -45,12 +45,18 @@ def part_name(index: int) -> str:
     return f"articles/part-{index:05d}.parquet"
 
 
+def articles_writer(path: Path) -> pq.ParquetWriter:
+    """Open one shard of articles for writing; each batch of at most `ROW_GROUP` articles becomes a row group."""
+    return pq.ParquetWriter(
+        path,
+        ARTICLE,
+        compression="zstd",
+        use_dictionary=["lang", "links.list.element.target", "links.list.element.entity", "flags.list.element"],
+        write_statistics=["id", "entity"],
+    )
+
+
 def write_articles(path: Path, articles: pa.Table) -> None:
     """Write one shard of articles."""
-    pq.write_table(
-        articles.cast(ARTICLE),
-        path,
-        compression="zstd",
-        row_group_size=ROW_GROUP,
-        use_dictionary=["lang", "links.list.element.target", "links.list.element.entity", "flags.list.element"],
-    )
+    with articles_writer(path) as writer:
+        writer.write_table(articles.cast(ARTICLE), row_group_size=ROW_GROUP)

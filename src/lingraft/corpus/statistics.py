@@ -1,12 +1,12 @@
 """What is in a corpus, in the figures that decide whether it can teach anything: text, links, names."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
@@ -14,6 +14,9 @@ UNSPACED = frozenset("ja zh zh-classical zh-yue wuu gan th lo km my bo dz".split
 """Languages written without spaces between words: their unit of length is the character."""
 
 MOST_FREQUENT = 20
+
+_COUNTED_AT_ONCE = 1 << 21
+"""Links that are held while they are counted."""
 
 
 @dataclass(frozen=True)
@@ -72,22 +75,45 @@ def describe(corpus: Path, counters: Mapping[str, int], lang: str, names: Sequen
 
 
 def _frequent_names(corpus: Path, languages: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
-    links: Counter[int] = Counter()
-    for part in sorted((corpus / "articles").glob("part-*.parquet")):
-        for group in pq.ParquetFile(part).iter_batches(columns=["links.list.element.entity"]):
-            entities = group.column("links").flatten().field("entity").drop_null().to_numpy()
-            links.update(
-                dict(zip(*(column.tolist() for column in np.unique(entities, return_counts=True)), strict=True))
-            )
-    table = pq.read_table(corpus / "names.parquet")
-    frequent = {}
-    for lang in languages:
-        named = table.filter(pc.equal(table.column("lang"), lang))
-        entities, names = named.column("entity").to_pylist(), named.column("name").to_pylist()
-        ranked = sorted(zip(entities, names, strict=True), key=lambda pair: (-links[pair[0]], pair[0]))
-        frequent[lang] = [
-            {"name": name, "entity": f"Q{entity}" if entity > 0 else "title pair", "links": links[entity]}
-            for entity, name in ranked[:MOST_FREQUENT]
-            if links[entity]
+    linked, num_links = _links_of_entities(corpus)
+    best: dict[str, list[tuple[int, int, str]]] = {lang: [] for lang in languages}
+    for batch in pq.ParquetFile(corpus / "names.parquet").iter_batches(columns=["entity", "lang", "name", "source"]):
+        batch = batch.filter(pc.not_equal(batch.column("source"), "alias"))
+        at = np.searchsorted(linked, batch.column("entity").to_numpy())
+        is_linked = np.append(linked, 0)[at] == batch.column("entity").to_numpy()
+        counts = np.where(is_linked, np.append(num_links, 0)[at], 0)
+        for lang in languages:
+            rows = np.flatnonzero(pc.equal(batch.column("lang"), lang).to_numpy(zero_copy_only=False) & (counts > 0))
+            rows = rows[np.argsort(-counts[rows], kind="stable")[:MOST_FREQUENT]]
+            entities, names = (batch.column(name).take(pa.array(rows)).to_pylist() for name in ("entity", "name"))
+            best[lang] += zip((-counts[rows]).tolist(), entities, names, strict=True)
+            best[lang] = sorted(best[lang])[:MOST_FREQUENT]
+    return {
+        lang: [
+            {"name": name, "entity": f"Q{entity}" if entity > 0 else "title pair", "links": -count}
+            for count, entity, name in ranked
         ]
-    return frequent
+        for lang, ranked in best.items()
+    }
+
+
+def _links_of_entities(corpus: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return the linked entities, sorted, and the links to each; only that one column is read."""
+    entities = counts = np.zeros(0, dtype=np.int64)
+    found: list[np.ndarray] = []
+    for part in sorted((corpus / "articles").glob("part-*.parquet")):
+        for batch in pq.ParquetFile(part).iter_batches(columns=["links.list.element.entity"]):
+            found.append(batch.column("links").flatten().field("entity").drop_null().to_numpy())
+        if sum(map(len, found)) > _COUNTED_AT_ONCE:
+            entities, counts = _added(entities, counts, np.concatenate(found))
+            found = []
+    return _added(entities, counts, np.concatenate(found)) if found else (entities, counts)
+
+
+def _added(entities: np.ndarray, counts: np.ndarray, more: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Add one to the count of each entity in `more`."""
+    new, num_new = np.unique(more, return_counts=True)
+    union, where = np.unique(np.concatenate([entities, new]), return_inverse=True)
+    total = np.zeros(len(union), dtype=np.int64)
+    np.add.at(total, where, np.concatenate([counts, num_new]))
+    return union, total

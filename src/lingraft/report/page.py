@@ -18,6 +18,9 @@ from lingraft.report.markup import Child, Html, join, tag
 
 _STAGES = {
     "corpus build": "Articles were read from a wiki’s dump, and their links resolved to Wikidata entities.",
+    "corpus link": "Mentions of entities were found in plain text, by the anchor texts of a wiki.",
+    "corpus anchors": "The anchor texts of a wiki were counted: how often each is a link, and to what.",
+    "corpus quality": "The links of a corpus were sorted by what became of them, and some drawn to be read.",
     "augment": "A corpus was encoded for one tokenizer, with names of entities kept beside their mentions.",
     "train": "The training of a language model was continued on encoded text.",
     "evaluate": "A language model answered questions, and its answers were scored.",
