@@ -8,6 +8,83 @@ ctypedef unsigned long long word  # eight bytes that are looked at together
 cdef enum:
     PADDING = 16
 
+# Sixteen bytes at once, with SSE2 where there is: a mask has a bit for each byte that is sought. `load16` reads 16 bytes
+# wherever it is pointed to: within a buffer, whose padding is as long.
+cdef extern from *:
+    """
+    #if defined(__SSE2__) && defined(__GNUC__)
+    #include <emmintrin.h>
+    typedef __m128i sixteen;
+    #define load16(s) _mm_loadu_si128((const __m128i*)(s))
+    #define store16(s, x) _mm_storeu_si128((__m128i*)(s), x)
+    #define equal16(x, c) ((unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)(c)))))
+    #define at_most16(x, c) ((unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8((char)(c))), x)))
+    #define high16(x) ((unsigned)_mm_movemask_epi8(x))
+    #define low_bit(mask) __builtin_ctz(mask)
+
+    static inline unsigned either16(__m128i x, unsigned char one, unsigned char other) {
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(
+            _mm_cmpeq_epi8(x, _mm_set1_epi8((char)one)), _mm_cmpeq_epi8(x, _mm_set1_epi8((char)other))));
+    }
+
+    /* All of []{}|<>\n#: and a few that are none of these. */
+    static inline unsigned markup16(__m128i x) {
+        __m128i folded = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8(0x7B));
+        __m128i found = _mm_cmpeq_epi8(_mm_min_epu8(folded, _mm_set1_epi8(2)), folded);
+        found = _mm_or_si128(found, _mm_cmpeq_epi8(_mm_or_si128(x, _mm_set1_epi8(6)), _mm_set1_epi8(0x3E)));
+        found = _mm_or_si128(found, _mm_cmpeq_epi8(x, _mm_set1_epi8('#')));
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(found, _mm_cmpeq_epi8(x, _mm_set1_epi8('\n'))));
+    }
+
+    static inline Py_ssize_t sum16(__m128i ones) {
+        __m128i sums = _mm_sad_epu8(ones, _mm_setzero_si128());
+        return _mm_cvtsi128_si32(sums) + _mm_extract_epi16(sums, 4);
+    }
+
+    static inline Py_ssize_t num_points16(__m128i x) {
+        return sum16(_mm_and_si128(_mm_cmpgt_epi8(x, _mm_set1_epi8(-65)), _mm_set1_epi8(1)));
+    }
+
+    static inline Py_ssize_t num_equal16(__m128i x, unsigned char c) {
+        return sum16(_mm_and_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)c)), _mm_set1_epi8(1)));
+    }
+    #else
+    typedef struct { unsigned char at[16]; } sixteen;
+    static inline sixteen load16(const unsigned char* s) { sixteen x; memcpy(x.at, s, 16); return x; }
+    static inline void store16(unsigned char* s, sixteen x) { memcpy(s, x.at, 16); }
+    #define MASK16(condition) unsigned mask = 0; int i; \
+        for (i = 0; i < 16; i++) { unsigned char y = x.at[i]; mask |= (unsigned)(condition) << i; } return mask
+    static inline unsigned equal16(sixteen x, unsigned char c) { MASK16(y == c); }
+    static inline unsigned at_most16(sixteen x, unsigned char c) { MASK16(y <= c); }
+    static inline unsigned high16(sixteen x) { MASK16(y >= 0x80); }
+    static inline unsigned either16(sixteen x, unsigned char one, unsigned char other) {
+        MASK16(y == one || y == other);
+    }
+    static inline unsigned markup16(sixteen x) {
+        MASK16((y | 0x20) >= 0x7B && (y | 0x20) <= 0x7D || (y | 6) == 0x3E || y == '#' || y == '\n');
+    }
+    static inline int low_bit(unsigned mask) { int i = 0; while (!(mask >> i & 1)) i++; return i; }
+    static inline Py_ssize_t num_points16(sixteen x) {
+        int i, count = 0; for (i = 0; i < 16; i++) count += (signed char)x.at[i] > -65; return count;
+    }
+    static inline Py_ssize_t num_equal16(sixteen x, unsigned char c) {
+        int i, count = 0; for (i = 0; i < 16; i++) count += x.at[i] == c; return count;
+    }
+    #endif
+    """
+    ctypedef struct sixteen:
+        pass
+    sixteen load16(const byte*) noexcept
+    void store16(byte*, sixteen) noexcept
+    unsigned int equal16(sixteen, byte) noexcept
+    unsigned int at_most16(sixteen, byte) noexcept
+    unsigned int high16(sixteen) noexcept
+    unsigned int either16(sixteen, byte, byte) noexcept
+    unsigned int markup16(sixteen) noexcept
+    int low_bit(unsigned int) noexcept
+    Py_ssize_t num_points16(sixteen) noexcept
+    Py_ssize_t num_equal16(sixteen, byte) noexcept
+
 cdef word ONES = 0x0101010101010101ULL
 cdef word HIGHS = 0x8080808080808080ULL
 
@@ -225,9 +302,13 @@ cdef inline bint is_word_at(const byte* s) noexcept:
 
 cdef inline Py_ssize_t num_points(const byte* s, Py_ssize_t length) noexcept:
     """Return the number of code points, which is that of the bytes that continue none."""
-    cdef Py_ssize_t i, count = 0
-    for i in range(length):
-        count += (<signed char>s[i]) > -65
+    cdef Py_ssize_t at = 0, count = 0
+    while at + 16 <= length:
+        count += num_points16(load16(s + at))
+        at += 16
+    while at < length:
+        count += (<signed char>s[at]) > -65
+        at += 1
     return count
 
 
@@ -253,15 +334,63 @@ cdef inline word holds(word eight, byte value) noexcept:
 
 cdef inline Py_ssize_t find_either(const byte* s, Py_ssize_t start, Py_ssize_t end, byte one, byte other) noexcept:
     """Return where one of two bytes stands in s[start:end], else `end`."""
-    cdef word eight
-    while start + 8 <= end:
-        eight = load(s + start)
-        if holds(eight, one) | holds(eight, other):
-            break
-        start += 8
+    cdef unsigned int found
+    while start + 16 <= end:
+        found = either16(load16(s + start), one, other)
+        if found:
+            return start + low_bit(found)
+        start += 16
     while start < end and s[start] != one and s[start] != other:
         start += 1
     return start
+
+
+cdef inline Py_ssize_t copy_until(
+    const byte* s, Py_ssize_t at, Py_ssize_t end, byte one, byte other, Buffer* out
+) except -1:
+    """Add s[at:end] to `out` up to the first of two bytes; return where that stands, else `end`."""
+    cdef unsigned int found
+    cdef sixteen x
+    cdef byte* written
+    reserve(out, end - at)
+    written = out.data + out.size - at
+    while at + 16 <= end:
+        x = load16(s + at)
+        store16(written + at, x)
+        found = either16(x, one, other)
+        if found:
+            at += low_bit(found)
+            break
+        at += 16
+    else:
+        while at < end and s[at] != one and s[at] != other:
+            written[at] = s[at]
+            at += 1
+    out.size = written + at - out.data
+    return at
+
+
+cdef inline Py_ssize_t copy_text(Buffer* out, const byte* s, Py_ssize_t at, Py_ssize_t end, Py_ssize_t* points) except -1:
+    """Add s[at:end] up to the first byte that may begin a stand-in, EF, and count its points; return where that is."""
+    cdef unsigned int found
+    cdef sixteen x
+    cdef byte* written
+    reserve(out, end - at)
+    written = out.data + out.size - at
+    while at + 16 <= end:
+        x = load16(s + at)
+        found = equal16(x, 0xEF)
+        if found:
+            break
+        store16(written + at, x)
+        points[0] += num_points16(x)
+        at += 16
+    while at < end and s[at] != 0xEF:
+        written[at] = s[at]
+        points[0] += (<signed char>s[at]) > -65
+        at += 1
+    out.size = written + at - out.data
+    return at
 
 
 # Of each byte, where it leads from each state of reading UTF-8: six bits a state, so that a step is one shift and
@@ -313,15 +442,38 @@ cdef bint is_utf8(const byte* s, Py_ssize_t n) noexcept:
     cdef Py_ssize_t i = 0
     cdef int j
     cdef word state = ACCEPTED
-    while i + 8 <= n:
-        if state & 63 or load(s + i) & HIGHS:
-            for j in range(8):
-                state = UTF8_STEPS[s[i + j]] >> (state & 63)
-        i += 8
+    cdef unsigned int known
+    while i + 16 <= n:
+        if state & 63 == ACCEPTED:
+            known = plain_utf8(load16(s + i))
+            if known:
+                i += known
+                continue
+        for j in range(16):
+            state = UTF8_STEPS[s[i + j]] >> (state & 63)
+        i += 16
     while i < n:
         state = UTF8_STEPS[s[i]] >> (state & 63)
         i += 1
     return state & 63 == ACCEPTED
+
+
+cdef inline unsigned int plain_utf8(sixteen x) noexcept:
+    """Return how many of 16 bytes that begin a character are whole characters, all of one to three bytes.
+
+    0 where that is not so, or cannot be told by the kinds of bytes alone: behind E0 and ED.
+    """
+    cdef unsigned int below_e0, high = high16(x), continuing, two, three, wanted
+    if not high:
+        return 16
+    below_e0 = at_most16(x, 0xDF)
+    continuing = high & at_most16(x, 0xBF)
+    two = below_e0 & ~at_most16(x, 0xC1)
+    three = at_most16(x, 0xEF) & ~below_e0 & ~equal16(x, 0xE0) & ~equal16(x, 0xED)
+    wanted = two << 1 | three << 1 | three << 2
+    if high != continuing | two | three or continuing != wanted & 0xFFFF:
+        return 0
+    return 14 if three & 1 << 14 else 15 if (two | three) & 1 << 15 else 16
 
 
 cdef inline bint starts(const byte* s, const char* literal) noexcept:

@@ -180,9 +180,13 @@ cdef bytes numbers_of(Ints* ints):
 
 cdef Py_ssize_t num_words(const byte* s, Py_ssize_t n) noexcept:
     """Return the number of words: what is parted by spaces, line ends, or two of these."""
-    cdef Py_ssize_t i, count = 1
-    for i in range(n):
+    cdef Py_ssize_t i = 0, count = 1
+    while i + 16 <= n:
+        count += num_equal16(load16(s + i), c" ")
+        i += 16
+    while i < n:
         count += s[i] == c" "
+        i += 1
     i = find_byte(s, 0, n, c"\n")
     while i >= 0:
         count += 1
@@ -193,14 +197,12 @@ cdef Py_ssize_t num_words(const byte* s, Py_ssize_t n) noexcept:
 cdef bint unescape(Reader reader) except -1:
     """Resolve XML references and line ends, as page_xml.decode; return whether it was valid UTF-8."""
     cdef const byte* s = reader.s
-    cdef Py_ssize_t at = 0, position = 0, end, n = reader.n
+    cdef Py_ssize_t at = 0, end, n = reader.n
     cdef Buffer* out = reader.spare
     out.size = 0
-    reserve(out, n)
     cdef byte carriage = c"\r" if find_byte(s, 0, n, c"\r") >= 0 else c"&"
     while True:
-        at = find_either(s, at, n, c"&", carriage)
-        put(out, s + position, at - position)
+        at = copy_until(s, at, n, c"&", carriage, out)
         if at == n:
             break
         if s[at] == c"\r":
@@ -229,7 +231,6 @@ cdef bint unescape(Reader reader) except -1:
             else:
                 put_byte(out, c"&")
                 at += 1
-        position = at
     reader.turn()
     if is_utf8(reader.s, reader.n):
         return True

@@ -302,25 +302,14 @@ cdef int decode_characters(Reader reader) except -1:
     """Decode character references, make tabs and hard spaces plain ones, close the holes."""
     cdef const byte* s = reader.s
     cdef const byte* new
-    cdef Py_ssize_t length, at = 0, position = 0, n = reader.n
+    cdef Py_ssize_t length, at = 0, n = reader.n
     cdef Py_ssize_t piece = 0  # where the last piece that a hole has parted begins in `out`
     cdef Py_ssize_t segment = -1  # where that after the hole begins which is now being read, -1 before the first
     cdef Buffer* out = reader.spare
     cdef bytes decoded
-    cdef word eight
     out.size = 0
     while True:
-        while at + 8 <= n:
-            eight = load(s + at)
-            if holds(eight, c"&") | holds(eight, 0xC2) | ((eight - 10 * ONES) & ~eight & HIGHS):
-                break
-            at += 8
-        while not CLASS[s[at]] & STOPS_ENTITY:
-            at += 1
-        if s[at] == 0xC2 and s[at + 1] != 0xA0:
-            at += 2
-            continue
-        put(out, s + position, at - position)
+        at = copy_until_entity(s, at, n, out)
         if s[at] == 0xC2:
             put_byte(out, c" ")
             at += 2
@@ -347,9 +336,37 @@ cdef int decode_characters(Reader reader) except -1:
                 break
             segment = out.size
             at += 1
-        position = at
     reader.turn()
     return 0
+
+
+cdef inline Py_ssize_t copy_until_entity(const byte* s, Py_ssize_t at, Py_ssize_t n, Buffer* out) except -1:
+    """Add s[at:n] up to what is white space, a hole or a reference; return where that stands, else `n`."""
+    cdef unsigned int found
+    cdef sixteen x
+    cdef byte* written
+    reserve(out, n - at)
+    written = out.data + out.size - at
+    while at + 16 <= n:
+        x = load16(s + at)
+        store16(written + at, x)
+        found = either16(x, c"&", 0xC2) | at_most16(x, 9)
+        while found:
+            if stops_entity(s + at + low_bit(found)):
+                at += low_bit(found)
+                out.size = written + at - out.data
+                return at
+            found &= found - 1
+        at += 16
+    while at < n and not stops_entity(s + at):
+        written[at] = s[at]
+        at += 1
+    out.size = written + at - out.data
+    return at
+
+
+cdef inline bint stops_entity(const byte* s) noexcept:
+    return CLASS[s[0]] & STOPS_ENTITY and (s[0] != 0xC2 or s[1] == 0xA0)
 
 
 cdef Py_ssize_t candidate(const byte* s) noexcept:

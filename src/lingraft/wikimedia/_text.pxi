@@ -3,18 +3,27 @@
 cdef inline Py_ssize_t copy_plain(
     const byte* s, Py_ssize_t at, Py_ssize_t n, byte* out, Py_ssize_t* written
 ) noexcept:
-    """Copy what stands between ink, as long as it needs no tidying; return where that ends: behind ink."""
-    cdef word eight, spaces
-    while at + 9 <= n:
-        eight = load(s + at)
-        spaces = (eight - 33 * ONES) & ~eight & HIGHS  # of bytes up to 32; now and then of one above, which does no harm
-        if spaces & (spaces << 8) or (eight - 10 * ONES) & ~eight & HIGHS:
+    """Copy from ink on, sixteen bytes at once, as far as no two of white space stand together, nor one of ours.
+
+    Return where that ends: behind ink.
+    """
+    cdef unsigned int spaces, special
+    cdef sixteen x
+    cdef int length
+    while at + 17 <= n:
+        x = load16(s + at)
+        spaces = at_most16(x, 32) | (s[at + 16] <= 32) << 16
+        special = at_most16(x, 9) | spaces & spaces >> 1
+        store16(out + written[0], x)
+        if special:
+            length = low_bit(special)
+            if length and spaces & 1 << (length - 1):
+                length -= 1
+            at += length
+            written[0] += length
             break
-        if s[at + 7] <= 32 and s[at + 8] <= 32:
-            break
-        memcpy(out + written[0], s + at, 8)
-        at += 8
-        written[0] += 8
+        at += 16
+        written[0] += 16
     return at
 
 
@@ -44,15 +53,13 @@ cdef int tidy(Reader reader) except -1:
                 out[written] = c" "
                 written += 1
             space = False
+            at = copy_plain(s, at, n, out, &written)
+            c = s[at]
             while c > 32:
                 out[written] = c
                 written += 1
                 at += 1
                 c = s[at]
-                if c <= 32 and s[at + 1] > 32 and (c == c" " or c == c"\n"):
-                    # eight bytes at once while no two of white space stand together, nor one of ours
-                    at = copy_plain(s, at, n, out, &written)
-                    c = s[at]
         if c == c" ":
             space = True
             at += 1
@@ -227,31 +234,27 @@ cdef int put_target(Reader reader, const byte* s, Py_ssize_t start, Py_ssize_t e
 
 cdef int show(Reader reader, const byte* s, Py_ssize_t start, Py_ssize_t end, bint between) except -1:
     """Add s[start:end] to the text; what stands between links is shown without boundaries."""
-    cdef Py_ssize_t size = reader.text.size, at
-    if start >= end:
-        return 0
+    cdef Py_ssize_t at
     if between and reader.has_boundaries:
-        for at in range(start, end):
-            if s[at] == 1:
-                put_plain(&reader.text, s, start, at)
-                start = at + 1
-    put_plain(&reader.text, s, start, end)
-    reader.points += num_points(reader.text.data + size, reader.text.size - size)
+        at = find_byte(s, start, end, 1)
+        while at >= 0:
+            reader.points += put_plain(&reader.text, s, start, at)
+            start = at + 1
+            at = find_byte(s, start, end, 1)
+    reader.points += put_plain(&reader.text, s, start, end)
     return 0
 
 
-cdef int put_plain(Buffer* out, const byte* s, Py_ssize_t start, Py_ssize_t end) except -1:
-    """Add s[start:end] with the characters for which stand-ins stand."""
-    cdef Py_ssize_t at = start, position = start
-    while True:
-        at = find_byte(s, at, end, 0xEF)
-        if at < 0:
-            break
-        if is_stand_in(s + at):
-            put(out, s + position, at - position)
-            put_byte(out, STANDS_FOR[s[at + 2] - 0x90])
+cdef inline Py_ssize_t put_plain(Buffer* out, const byte* s, Py_ssize_t at, Py_ssize_t end) except -1:
+    """Add s[at:end] with the characters for which stand-ins stand; return the number of code points."""
+    cdef Py_ssize_t points = 0
+    while at < end:
+        at = copy_text(out, s, at, end, &points)
+        if at < end:
+            if is_stand_in(s + at):
+                put_byte(out, STANDS_FOR[s[at + 2] - 0x90])
+            else:
+                put(out, s + at, 3)
+            points += 1
             at += 3
-            position = at
-        else:
-            at += 3
-    return put(out, s + position, end - position)
+    return points

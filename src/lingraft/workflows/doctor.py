@@ -18,7 +18,7 @@ _PURPOSES = {
     "peft": "LoRA",
     "lm-eval": "evaluate",
     "datasets": "tasks from the hub",
-    "datatrove": "clusters, filters of text",
+    "datatrove": "clusters",
     "ray": "--engine ray",
     "tensorboard": "training curves",
     "trackio": "training curves",
