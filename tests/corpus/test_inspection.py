@@ -39,6 +39,7 @@ def test_stats_are_figures_of_the_text_and_its_links(built):
         {"name": "Rome", "entity": "Q220", "links": 3},
         {"name": "Athènes", "entity": "Q1524", "links": 2},
         {"name": "Atlantide", "entity": "title pair", "links": 1},
+        {"name": "Grèce", "entity": "Q41", "links": 1},
         {"name": "Sparte", "entity": "Q99", "links": 1},
     ]
     assert {row["counter"]: row["value"] for row in found["counters"]}["links"] == 10

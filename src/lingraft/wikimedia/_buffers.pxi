@@ -345,6 +345,32 @@ cdef inline Py_ssize_t find_either(const byte* s, Py_ssize_t start, Py_ssize_t e
     return start
 
 
+cdef inline Py_ssize_t skip_to(const byte* s, Py_ssize_t at, Py_ssize_t end, byte stops) noexcept:
+    """Return where the first markup of a class stands in s[at:end], which lies in a buffer; else `end`."""
+    cdef unsigned int found
+    while at < end:
+        found = markup16(load16(s + at))
+        while found:
+            if CLASS[s[at + low_bit(found)]] & stops:
+                return min(at + low_bit(found), end)
+            found &= found - 1
+        at += 16
+    return end
+
+
+cdef inline Py_ssize_t label_end(const byte* s, Py_ssize_t at, Py_ssize_t end, byte another) noexcept:
+    """Return where the first bracket, line end or `another` stands in s[at:end], which lies in a buffer; else `end`."""
+    cdef unsigned int found
+    cdef sixteen x
+    while at < end:
+        x = load16(s + at)
+        found = either16(x, c"[", c"]") | either16(x, c"\n", another)
+        if found:
+            return min(at + low_bit(found), end)
+        at += 16
+    return end
+
+
 cdef inline Py_ssize_t copy_until(
     const byte* s, Py_ssize_t at, Py_ssize_t end, byte one, byte other, Buffer* out
 ) except -1:

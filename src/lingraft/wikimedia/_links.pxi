@@ -28,17 +28,14 @@ cdef inline Py_ssize_t simple_link(const byte* s, Py_ssize_t at, Py_ssize_t n) n
     cdef Py_ssize_t start = at
     if space_at(s + at):
         return 0
-    while not CLASS[s[at]] & STOPS_TARGET and at < n:
-        at += 1
+    at = skip_to(s, at, n, STOPS_TARGET)
     if at == start:
         return 0
     if s[at] == c"|":
         start = at + 1
         if start >= n or space_at(s + start):
             return 0
-        at = start
-        while at < n and s[at] != c"[" and s[at] != c"]" and s[at] != c"<" and s[at] != c"\n":
-            at += 1
+        at = label_end(s, start, n, c"<")
         if at == start:
             return 0
     if at + 1 >= n or s[at] != c"]" or s[at + 1] != c"]" or space_before(s, start, at):

@@ -189,15 +189,12 @@ cdef int take(Reader reader, const byte* s, Py_ssize_t start, Py_ssize_t end) ex
     while at >= 0:
         close = 0
         if s[at + 1] == c"[":
-            target = bar = at + 2
-            while bar < end and not CLASS[s[bar]] & IN_TARGET_NEVER:
-                bar += 1
+            target = at + 2
+            bar = skip_to(s, target, end, IN_TARGET_NEVER)
             if bar > target:
                 close = bar
                 if close < end and s[close] == c"|":
-                    close += 1
-                    while close < end and s[close] != c"[" and s[close] != c"]" and s[close] != c"\n":
-                        close += 1
+                    close = label_end(s, close + 1, end, c"[")
                 if close + 1 >= end or s[close] != c"]" or s[close + 1] != c"]":
                     close = 0
         if not close:
