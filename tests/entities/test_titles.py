@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from lingraft.entities import title_writer, titles
 from lingraft.entities.title_writer import write_index
 from lingraft.entities.titles import NO_ENTITY, TitleIndex, capitalise, normalise, normalise_all
+from lingraft.errors import LingraftError
 from lingraft.wikimedia.siteinfo import site
 
 
@@ -223,3 +224,14 @@ def test_titles_whose_hashes_collide_are_told_apart(tmp_path, monkeypatch):
         ("S", 4),
         None,
     ]
+
+
+def test_an_index_whose_titles_were_hashed_in_another_way_is_refused(tmp_path):
+    index_of(tmp_path, pages=["Tea"])
+    path = tmp_path / "titles.arrow"
+    with pa.memory_map(str(path)) as source:
+        batch = pa.ipc.open_file(source).get_batch(0).replace_schema_metadata(None)
+        with pa.ipc.new_file(str(tmp_path / "old.arrow"), batch.schema) as writer:
+            writer.write_batch(batch)
+    with pytest.raises(LingraftError, match=r"old\.arrow is of another version(.|\n)*Build the corpus again"):
+        TitleIndex.open(tmp_path / "old.arrow")

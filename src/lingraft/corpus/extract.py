@@ -245,10 +245,10 @@ _SECTION_COLUMNS = (("starts", pa.int32()), ("ends", pa.int32()), ("levels", pa.
 
 
 def _links(parsed: Any, normal: Mapping[str, str]) -> pa.StructArray:
-    """Return the links with their normal targets; only distinct ones become Python strings."""
+    """Return the links with their normal targets; a target is in the dictionary once for each way to write it."""
     written = _strings(parsed.targets, parsed.target_offsets, pa.string()).dictionary_encode()
-    normals = normalise_all(written.dictionary, normal.__getitem__).dictionary_encode()
-    targets = pa.DictionaryArray.from_arrays(normals.indices.take(written.indices), normals.dictionary)
+    normals = normalise_all(written.dictionary, normal.__getitem__)
+    targets = pa.DictionaryArray.from_arrays(written.indices, normals)
     starts, ends = _numbers(parsed.link_starts, pa.int32()), _numbers(parsed.link_ends, pa.int32())
     return pa.StructArray.from_arrays(
         [starts, ends, targets, _sparse(parsed.names, len(starts))], fields=list(RAW_LINK)

@@ -136,7 +136,7 @@ def _count(entities: pa.Array, is_page: np.ndarray, num_links: np.ndarray, graph
     values = entities.fill_null(NO_ENTITY).to_numpy()
     tally["links"] += int(num_links.sum())
     tally["links_with_entity"] += int(num_links[has_entity].sum())
-    tally["targets_with_entity"] += int((has_entity & (num_links > 0)).sum())
+    tally["entities_linked"] += len(np.unique(values[has_entity & (num_links > 0)]))
     tally["links_no_item"] += int(num_links[~has_entity & is_page].sum())
     tally["links_red_link"] += int(num_links[~has_entity & ~is_page].sum())
     for lang, named in graph.named.items():

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lingraft.entities.titles import NO_ENTITY, TitleIndex, title_hashes
+from lingraft.entities.titles import NO_ENTITY, VERSION, TitleIndex, title_hashes
 
 SORTED_AT_ONCE = 1 << 19
 """Titles that are sorted in memory at a time."""
@@ -231,5 +231,6 @@ def _end(index: TitleIndex, rows: np.ndarray, is_source: np.ndarray, tally: Coun
 def _write(path: Path, index: TitleIndex) -> None:
     numbers = [pa.array(column) for column in (index.hashes, index.final, index.entities, index.is_page)]
     batch = pa.record_batch([*numbers, index.titles], names=["hash", "final", "entity", "is_page", "title"])
+    batch = batch.replace_schema_metadata({"lingraft.titles": VERSION})
     with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, batch.schema) as writer:
         writer.write_batch(batch)

@@ -19,7 +19,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lingraft.errors import LingraftError
 from lingraft.wikimedia.siteinfo import Site
+
+VERSION = b"2"
+"""Of the index's hashes; it stands in the file's metadata under `lingraft.titles`."""
 
 NO_ENTITY = 0
 """What the index holds for a title without an entity; Q0 does not exist."""
@@ -151,8 +155,15 @@ class TitleIndex:
 
     @classmethod
     def open(cls, path: Path) -> "TitleIndex":
-        """Map the index file at `path`."""
-        batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+        """Map the index file at `path`; LingraftError when a lingraft wrote it that hashed titles in another way."""
+        file = pa.ipc.open_file(pa.memory_map(str(path)))
+        if (file.schema.metadata or {}).get(b"lingraft.titles") != VERSION:
+            raise LingraftError(
+                f"{path} is of another version of lingraft",
+                "Its titles are hashed in another way, so none would be found.",
+                "Build the corpus again, with --overwrite.",
+            )
+        batch = file.get_batch(0)
         numbers = [batch.column(name).to_numpy(zero_copy_only=True) for name in ("hash", "final", "entity", "is_page")]
         return cls(batch.column("title"), *numbers)
 
