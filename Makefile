@@ -32,7 +32,9 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/extraction.py
 	$(BIN)/python benchmarks/titles.py
+	$(BIN)/python benchmarks/sources.py
 	$(BIN)/python benchmarks/quality.py
+	$(BIN)/python benchmarks/mentions.py
 	$(BIN)/python benchmarks/encoding.py
 
 clean:

@@ -27,13 +27,13 @@ cdef extern from *:
             _mm_cmpeq_epi8(x, _mm_set1_epi8((char)one)), _mm_cmpeq_epi8(x, _mm_set1_epi8((char)other))));
     }
 
-    /* All of []{}|<>\n#: and a few that are none of these. */
+    /* All of []{}|<>#: and line ends (10), and a few that are none of these. */
     static inline unsigned markup16(__m128i x) {
         __m128i folded = _mm_sub_epi8(_mm_or_si128(x, _mm_set1_epi8(0x20)), _mm_set1_epi8(0x7B));
         __m128i found = _mm_cmpeq_epi8(_mm_min_epu8(folded, _mm_set1_epi8(2)), folded);
         found = _mm_or_si128(found, _mm_cmpeq_epi8(_mm_or_si128(x, _mm_set1_epi8(6)), _mm_set1_epi8(0x3E)));
         found = _mm_or_si128(found, _mm_cmpeq_epi8(x, _mm_set1_epi8('#')));
-        return (unsigned)_mm_movemask_epi8(_mm_or_si128(found, _mm_cmpeq_epi8(x, _mm_set1_epi8('\n'))));
+        return (unsigned)_mm_movemask_epi8(_mm_or_si128(found, _mm_cmpeq_epi8(x, _mm_set1_epi8(10))));
     }
 
     static inline Py_ssize_t sum16(__m128i ones) {
@@ -52,8 +52,8 @@ cdef extern from *:
     typedef struct { unsigned char at[16]; } sixteen;
     static inline sixteen load16(const unsigned char* s) { sixteen x; memcpy(x.at, s, 16); return x; }
     static inline void store16(unsigned char* s, sixteen x) { memcpy(s, x.at, 16); }
-    #define MASK16(condition) unsigned mask = 0; int i; \
-        for (i = 0; i < 16; i++) { unsigned char y = x.at[i]; mask |= (unsigned)(condition) << i; } return mask
+    #define FOR16 int i; for (i = 0; i < 16; i++)
+    #define MASK16(condition) unsigned m = 0; FOR16 { unsigned char y = x.at[i]; m |= (unsigned)(condition) << i; } return m
     static inline unsigned equal16(sixteen x, unsigned char c) { MASK16(y == c); }
     static inline unsigned at_most16(sixteen x, unsigned char c) { MASK16(y <= c); }
     static inline unsigned high16(sixteen x) { MASK16(y >= 0x80); }
@@ -61,14 +61,14 @@ cdef extern from *:
         MASK16(y == one || y == other);
     }
     static inline unsigned markup16(sixteen x) {
-        MASK16((y | 0x20) >= 0x7B && (y | 0x20) <= 0x7D || (y | 6) == 0x3E || y == '#' || y == '\n');
+        MASK16(((y | 0x20) >= 0x7B && (y | 0x20) <= 0x7D) || (y | 6) == 0x3E || y == '#' || y == 10);
     }
     static inline int low_bit(unsigned mask) { int i = 0; while (!(mask >> i & 1)) i++; return i; }
     static inline Py_ssize_t num_points16(sixteen x) {
-        int i, count = 0; for (i = 0; i < 16; i++) count += (signed char)x.at[i] > -65; return count;
+        Py_ssize_t count = 0; FOR16 count += (signed char)x.at[i] > -65; return count;
     }
     static inline Py_ssize_t num_equal16(sixteen x, unsigned char c) {
-        int i, count = 0; for (i = 0; i < 16; i++) count += x.at[i] == c; return count;
+        Py_ssize_t count = 0; FOR16 count += x.at[i] == c; return count;
     }
     #endif
     """

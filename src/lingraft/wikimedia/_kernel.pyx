@@ -28,7 +28,7 @@ from libc.limits cimport INT_MAX
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr, memcmp, memcpy, memmove, memset, strlen
 
-from lingraft.wikimedia import page_xml
+from lingraft.wikimedia import page_xml, patterns
 from lingraft.wikimedia import preprocess as reference
 from lingraft.wikimedia import wikitext as parsing
 from lingraft.wikimedia.columns import Batch
@@ -277,26 +277,41 @@ cdef class Reader:
         self.opened_at[depth].width = width
         return 0
 
-    cdef str template(self, const byte* inside, Py_ssize_t length):
-        """Return what a template shows, None for nothing. Its rule, where it has one, is Python."""
-        cdef Py_ssize_t bar = find_byte(inside, 0, length, c"|")
+    cdef int template(self, Buffer* out, Py_ssize_t mark) except -1:
+        """Replace out[mark:], the inside of a template, by what it shows."""
+        cdef const byte* inside = out.data + mark
+        cdef Py_ssize_t length = out.size - mark, bar = find_byte(inside, 0, length, c"|")
+        cdef Head head
+        cdef str shown
         if bar < 0:
             bar = length
         if bar > LONGEST_HEAD:
-            return self.known_templates.show(text_of(inside, length), self.seen)
-        head = PyBytes_FromStringAndSize(<const char*>inside, bar)
-        known = self.heads.get(head)
-        if known is None:
-            if len(self.heads) > 100_000:
-                self.heads.clear()
-            found = self.known_templates._find(text_of(inside, bar))
-            known = self.heads[head] = True if found.rule or found.is_text else found.unknown
-        if known is True:
-            return self.known_templates.show(text_of(inside, length), self.seen)
-        if known:
-            unknown = self.seen.unknown
-            unknown[known] = unknown.get(known, 0) + 1
-        return None
+            shown = self.known_templates.show(text_of(inside, length), self.seen)
+        else:
+            key = PyBytes_FromStringAndSize(<const char*>inside, bar)
+            head = self.heads.get(key)
+            if head is None:
+                if len(self.heads) > 100_000:
+                    self.heads.clear()
+                name = text_of(inside, bar)
+                head = self.heads[key] = Head(self.known_templates._find(name), name)
+            if head.first_of and show_first(head, out, mark):
+                return 0
+            if head.constant is not None:
+                out.size = mark
+                return put_bytes(out, head.constant)
+            shown = None
+            if head.rule is not None:
+                shown = shown_by(head, arguments_of(inside, head.start, length, head.rest), self.seen)
+            elif head.is_text:
+                shown = f"{{{{{text_of(inside, length)}}}}}"
+            elif head.unknown:
+                unknown = self.seen.unknown
+                unknown[head.unknown] = unknown.get(head.unknown, 0) + 1
+        out.size = mark
+        if shown is not None:
+            put_object(out, shown)
+        return 0
 
     cdef int fate(self, const byte* s, Py_ssize_t start, Py_ssize_t end) except -1:
         """Say where the title s[start:end], which has a colon, leads."""
@@ -455,6 +470,7 @@ cdef int drop_switches(Reader reader) except -1:
 
 
 include "_stand_ins.pxi"
+include "_templates.pxi"
 include "_preprocess.pxi"
 include "_blocks.pxi"
 include "_links.pxi"

@@ -235,7 +235,6 @@ cdef int show_template(
 ) except -1:
     """Replace the inside of a template or parameter, which is the end of `out`, by what is shown."""
     cdef Py_ssize_t mark = opened.mark, bar, start, before
-    cdef str shown
     if depth >= reference.DEEPEST:
         out.size = mark
     elif is_parameter:
@@ -247,10 +246,7 @@ cdef int show_template(
         memmove(out.data + mark, out.data + start, out.size - start)
         out.size -= start - mark
     else:
-        shown = reader.template(out.data + mark, out.size - mark)
-        out.size = mark
-        if shown is not None:
-            put_object(out, shown)
+        reader.template(out, mark)
     if out.size == mark or (out.size == mark + 1 and out.data[mark] == 0):
         reader.counts[TEMPLATES] += 1
         out.size = mark

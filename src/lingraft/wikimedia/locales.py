@@ -45,14 +45,17 @@ class Locale:
 
         Source: formatNum of MediaWiki's Language class.
         """
-        found = _NUMBER.fullmatch(written.strip())
-        if not found:
-            return written
-        sign, whole, fraction = found[1].translate(_MINUS), found[2].replace(",", ""), found[3] or ""
+        sign, whole, fraction = "", written, ""
+        if not written.isdecimal():
+            found = _NUMBER.fullmatch(written.strip())
+            if not found:
+                return written
+            sign, whole, fraction = found.groups("")
+            sign, whole, fraction = sign.translate(_MINUS), whole.replace(",", ""), fraction.replace(".", self.decimal)
         if len(whole) >= self.least:
-            rest, last = (whole[:-3], [whole[-3:]]) if self.indian else (whole, [])
-            whole = self.group.join([*_pieces(rest, 2 if self.indian else 3), *last])
-        return self._in_own_digits(sign + whole + fraction.replace(".", self.decimal))
+            rest, last = whole[:-3], whole[-3:]
+            whole = self.group.join([*_pieces(rest, 2 if self.indian else 3), last])
+        return self._in_own_digits(sign + whole + fraction)
 
     def date(self, year: str, month: str = "", day: str = "") -> str:
         """Return a date, or as much of it as is given; a month that is no number from 1 to 12 stays as it is written.
@@ -79,7 +82,7 @@ class Locale:
 
 def _pieces(digits: str, size: int) -> list[str]:
     first = len(digits) % size or size
-    return [digits[:first], *(digits[at : at + size] for at in range(first, len(digits), size))]
+    return [digits[:first]] + [digits[at : at + size] for at in range(first, len(digits), size)]
 
 
 @cache
@@ -113,7 +116,7 @@ def measure(
     if not numbers or not _is_number(numbers[0]):
         return ""
     unit = values[at] if at < len(values) else ""
-    shown = "".join(place.number(part) for part in numbers)
+    shown = "".join(map(place.number, numbers))
     text = _with_unit(shown, numbers[-1], unit, options, units)
     if len(values) > at + 2 and values[at + 2] in _SMALLER.get(unit, ()) and _is_number(values[at + 1]):
         smaller = values[at + 1]
@@ -135,7 +138,7 @@ def superscript(text: str) -> str:
 
 
 def _is_number(text: str) -> bool:
-    return any(char.isdigit() for char in text) and len(text) < 40
+    return len(text) < 40 and (text[:1].isdigit() or any(map(str.isdigit, text)))
 
 
 def _with_unit(shown: str, last: str, code: str, options: Mapping[str, str], units: Units) -> str:

@@ -33,6 +33,7 @@ LONGEST_REPEATED = 1000
 BLANK = f" \n\t{HOLE}"
 """What a parameter may hold that counts as nothing."""
 
+_COUNTED = [str(number) for number in range(1, 100)]
 _TOKEN = re.compile(r"\{([^{}]*)\}|([<>{}])|[^{}<>]+")
 _CHOICE = re.compile(r"([^?|:]+)\?([^|]*)(?:\|(.*))?")
 _JOINED = re.compile(r"(\d+)\.\.\.(.*)", re.DOTALL)
@@ -74,6 +75,7 @@ def compile_pattern(written: str, filters: Mapping[str, Filter], functions: Mapp
         # a parameter in [[ ]] may be a link already
         return text.replace("[[[[", "[[").replace("]]]]", "]]") if "[[[[" in text else text
 
+    rule.pattern = parts, bool(names), may_grow  # for the compiled parser, which fills patterns itself
     return rule
 
 
@@ -122,13 +124,19 @@ def _field(written: str, filters: Mapping[str, Filter], functions: Mapping[str, 
 
     def first_given(arguments: Arguments, seen: Any) -> str:
         for params, change in ways:
-            if len(params) == 1 and params[0] not in arguments:
-                continue
-            values = [given(arguments, param) for param in params]
-            if any(values) and (value := change(*values) if change else values[0]):
+            if len(params) == 1:
+                value = arguments.get(params[0])
+                if not value or not value.strip(BLANK):
+                    continue
+                value = change(value) if change else value
+            else:
+                values = [given(arguments, param) for param in params]
+                value = any(values) and (change(*values) if change else values[0])
+            if value:
                 return value
         return ""
 
+    first_given.ways = ways
     return first_given
 
 
@@ -147,6 +155,10 @@ def given(arguments: Arguments, name: str) -> str:
 
 def positional(arguments: Arguments, first: int = 1) -> list[str]:
     """Return the parameters without a name, from number `first` on, without those that are empty."""
-    numbers = [int(name) for name in arguments if name.isdecimal() and len(name) < 6]
-    numbers.sort()
-    return [value for number in numbers if number >= first and (value := given(arguments, str(number)))]
+    names = [name for name in arguments if name.isdecimal()]
+    if names != _COUNTED[: len(names)]:
+        names = [str(number) for number in sorted([int(name) for name in names if len(name) < 6])]
+        names = [name for name in names if int(name) >= first]
+    elif first > 1:
+        names = names[first - 1 :]
+    return [value for name in names if (value := given(arguments, name))]
