@@ -97,8 +97,8 @@ cdef enum:
 
 
 cdef inline Py_ssize_t line_end(const byte* s, Py_ssize_t start, Py_ssize_t n) noexcept:
-    cdef const byte* found = <const byte*>memchr(s + start, c"\n", n - start)
-    return found - s if found != NULL else n
+    cdef Py_ssize_t at = find_byte(s, start, n, c"\n")
+    return at if at >= 0 else n
 
 
 cdef inline Py_ssize_t skip_list(const byte* s, Py_ssize_t start, Py_ssize_t end) noexcept:

@@ -1,15 +1,16 @@
 # Growable memory, and what has to be known of UTF-8. Text is UTF-8 in which lone surrogates may stand (three bytes
 # each), so every character that markup is made of is one byte, and no byte of another character looks like it.
-# Behind the end of every buffer stand PADDING zero bytes: looking ahead character by character stops there by itself.
+# Behind the end of every buffer stand PADDING zero bytes: looking ahead character by character stops there by itself,
+# and sixteen bytes can be read and written wherever one of the buffer's can.
 
 ctypedef unsigned char byte
-ctypedef unsigned long long word  # eight bytes that are looked at together
+ctypedef unsigned long long word
 
 cdef enum:
     PADDING = 16
 
-# Sixteen bytes at once, with SSE2 where there is: a mask has a bit for each byte that is sought. `load16` reads 16 bytes
-# wherever it is pointed to: within a buffer, whose padding is as long.
+# Sixteen bytes at once, with SSE2 where there is: a mask has a bit for each byte that is sought. `load16` reads as many
+# from wherever it is pointed to: within a buffer, whose padding is as long.
 cdef extern from *:
     """
     #if defined(__SSE2__) && defined(__GNUC__)
@@ -49,27 +50,58 @@ cdef extern from *:
         return sum16(_mm_and_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8((char)c)), _mm_set1_epi8(1)));
     }
     #else
-    typedef struct { unsigned char at[16]; } sixteen;
-    static inline sixteen load16(const unsigned char* s) { sixteen x; memcpy(x.at, s, 16); return x; }
-    static inline void store16(unsigned char* s, sixteen x) { memcpy(s, x.at, 16); }
-    #define FOR16 int i; for (i = 0; i < 16; i++)
-    #define MASK16(condition) unsigned m = 0; FOR16 { unsigned char y = x.at[i]; m |= (unsigned)(condition) << i; } return m
-    static inline unsigned equal16(sixteen x, unsigned char c) { MASK16(y == c); }
-    static inline unsigned at_most16(sixteen x, unsigned char c) { MASK16(y <= c); }
-    static inline unsigned high16(sixteen x) { MASK16(y >= 0x80); }
-    static inline unsigned either16(sixteen x, unsigned char one, unsigned char other) {
-        MASK16(y == one || y == other);
+    typedef unsigned long long lanes;  /* eight bytes, the first one lowest */
+    typedef struct { lanes low, high; } sixteen;
+    #define EACH(c) (0x0101010101010101ULL * (unsigned char)(c))
+    #define TOPS EACH(0x80)
+    #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    #define IN_ORDER(x) __builtin_bswap64(x)
+    #else
+    #define IN_ORDER(x) (x)
+    #endif
+
+    static inline sixteen load16(const unsigned char* s) {
+        lanes two[2];
+        memcpy(two, s, 16);
+        sixteen x = {IN_ORDER(two[0]), IN_ORDER(two[1])};
+        return x;
     }
-    static inline unsigned markup16(sixteen x) {
-        MASK16(((y | 0x20) >= 0x7B && (y | 0x20) <= 0x7D) || (y | 6) == 0x3E || y == '#' || y == 10);
+    static inline void store16(unsigned char* s, sixteen x) {
+        lanes two[2] = {IN_ORDER(x.low), IN_ORDER(x.high)};
+        memcpy(s, two, 16);
     }
+    /* What follows asks eight bytes, the answer in the top bit of each; `mask8` gathers these bits. */
+    static inline unsigned mask8(lanes tops) {
+        return (unsigned)((((tops & TOPS) >> 7) * 0x0102040810204080ULL) >> 56);
+    }
+    static inline lanes equal8(lanes x, unsigned char c) {
+        x ^= EACH(c);
+        return ~(((x & ~TOPS) + ~TOPS) | x);
+    }
+    static inline lanes at_most8(lanes x, unsigned char c) {
+        lanes above = (x & ~TOPS) + EACH(0x7F - (c & 0x7F));
+        return c < 0x80 ? ~(above | x) : ~(above & x);
+    }
+    static inline lanes markup8(lanes x) {
+        lanes folded = x | EACH(0x20), brackets = at_most8(folded, 0x7D) & ~at_most8(folded, 0x7A);
+        return brackets | equal8(x | EACH(6), 0x3E) | equal8(x, '#') | equal8(x, 10);
+    }
+    static inline int ones8(lanes tops) { return (int)((((tops & TOPS) >> 7) * EACH(1)) >> 56); }
+    #define MASK16(eight) { lanes y = x.low; unsigned m = mask8(eight); y = x.high; return m | mask8(eight) << 8; }
+    #define SUM16(eight) { lanes y = x.low; int n = ones8(eight); y = x.high; return n + ones8(eight); }
+    static inline unsigned equal16(sixteen x, unsigned char c) MASK16(equal8(y, c))
+    static inline unsigned at_most16(sixteen x, unsigned char c) MASK16(at_most8(y, c))
+    static inline unsigned high16(sixteen x) MASK16(y)
+    static inline unsigned either16(sixteen x, unsigned char one, unsigned char other)
+        MASK16(equal8(y, one) | equal8(y, other))
+    static inline unsigned markup16(sixteen x) MASK16(markup8(y))
+    static inline Py_ssize_t num_points16(sixteen x) SUM16(~y | y << 1)  /* all but 10xxxxxx */
+    static inline Py_ssize_t num_equal16(sixteen x, unsigned char c) SUM16(equal8(y, c))
+    #if defined(__GNUC__)
+    #define low_bit(mask) __builtin_ctz(mask)
+    #else
     static inline int low_bit(unsigned mask) { int i = 0; while (!(mask >> i & 1)) i++; return i; }
-    static inline Py_ssize_t num_points16(sixteen x) {
-        Py_ssize_t count = 0; FOR16 count += (signed char)x.at[i] > -65; return count;
-    }
-    static inline Py_ssize_t num_equal16(sixteen x, unsigned char c) {
-        Py_ssize_t count = 0; FOR16 count += x.at[i] == c; return count;
-    }
+    #endif
     #endif
     """
     ctypedef struct sixteen:
@@ -84,9 +116,6 @@ cdef extern from *:
     int low_bit(unsigned int) noexcept
     Py_ssize_t num_points16(sixteen) noexcept
     Py_ssize_t num_equal16(sixteen, byte) noexcept
-
-cdef word ONES = 0x0101010101010101ULL
-cdef word HIGHS = 0x8080808080808080ULL
 
 cdef struct Buffer:
     byte* data
@@ -133,6 +162,18 @@ cdef inline int reserve(Buffer* buffer, Py_ssize_t extra) except -1:
 
 
 cdef inline int put(Buffer* buffer, const byte* start, Py_ssize_t length) except -1:
+    """Add what lies in another buffer."""
+    if length > 16:
+        return put_from_outside(buffer, start, length)
+    if length <= 0:
+        return 0
+    reserve(buffer, length)
+    store16(buffer.data + buffer.size, load16(start))
+    buffer.size += length
+    return 0
+
+
+cdef inline int put_from_outside(Buffer* buffer, const byte* start, Py_ssize_t length) except -1:
     reserve(buffer, length)
     memcpy(buffer.data + buffer.size, start, length)
     buffer.size += length
@@ -151,7 +192,7 @@ cdef inline void seal(Buffer* buffer) noexcept:
 
 
 cdef inline int put_bytes(Buffer* buffer, bytes value) except -1:
-    return put(buffer, <const byte*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
+    return put_from_outside(buffer, <const byte*>PyBytes_AS_STRING(value), PyBytes_GET_SIZE(value))
 
 
 cdef int put_object(Buffer* buffer, str text) except -1:
@@ -313,23 +354,17 @@ cdef inline Py_ssize_t num_points(const byte* s, Py_ssize_t length) noexcept:
 
 
 cdef inline Py_ssize_t find_byte(const byte* s, Py_ssize_t start, Py_ssize_t end, byte value) noexcept:
-    """Return where `value` stands in s[start:end], else -1."""
+    """Return where `value` stands in s[start:end], which lies in a buffer; else -1."""
     if start >= end:
         return -1
-    cdef const byte* found = <const byte*>memchr(s + start, value, end - start)
+    cdef unsigned int near = equal16(load16(s + start), value)
+    if near:
+        start += low_bit(near)
+        return start if start < end else -1
+    if end - start <= 16:
+        return -1
+    cdef const byte* found = <const byte*>memchr(s + start + 16, value, end - start - 16)
     return found - s if found != NULL else -1
-
-
-cdef inline word load(const byte* s) noexcept:
-    cdef word eight
-    memcpy(&eight, s, 8)
-    return eight
-
-
-cdef inline word holds(word eight, byte value) noexcept:
-    """Return not 0 if one of eight bytes is `value`."""
-    eight ^= ONES * value
-    return (eight - ONES) & ~eight & HIGHS
 
 
 cdef inline Py_ssize_t find_either(const byte* s, Py_ssize_t start, Py_ssize_t end, byte one, byte other) noexcept:
@@ -396,7 +431,9 @@ cdef inline Py_ssize_t copy_until(
     return at
 
 
-cdef inline Py_ssize_t copy_text(Buffer* out, const byte* s, Py_ssize_t at, Py_ssize_t end, Py_ssize_t* points) except -1:
+cdef inline Py_ssize_t copy_text(
+    Buffer* out, const byte* s, Py_ssize_t at, Py_ssize_t end, Py_ssize_t* points
+) except -1:
     """Add s[at:end] up to the first byte that may begin a stand-in, EF, and count its points; return where that is."""
     cdef unsigned int found
     cdef sixteen x
@@ -464,42 +501,44 @@ _learn_utf8()
 
 
 cdef bint is_utf8(const byte* s, Py_ssize_t n) noexcept:
-    """Whether s[:n] is UTF-8 as Python reads it."""
-    cdef Py_ssize_t i = 0
-    cdef int j
-    cdef word state = ACCEPTED
-    cdef unsigned int known
-    while i + 16 <= n:
-        if state & 63 == ACCEPTED:
-            known = plain_utf8(load16(s + i))
-            if known:
-                i += known
-                continue
-        for j in range(16):
-            state = UTF8_STEPS[s[i + j]] >> (state & 63)
-        i += 16
-    while i < n:
-        state = UTF8_STEPS[s[i]] >> (state & 63)
-        i += 1
-    return state & 63 == ACCEPTED
+    """Whether s[:n] is UTF-8 as Python reads it.
 
-
-cdef inline unsigned int plain_utf8(sixteen x) noexcept:
-    """Return how many of 16 bytes that begin a character are whole characters, all of one to three bytes.
-
-    0 where that is not so, or cannot be told by the kinds of bytes alone: behind E0 and ED.
+    Sixteen bytes at once by their kinds, as far as these tell: E0, ED and all above EF need a look at what follows.
     """
-    cdef unsigned int below_e0, high = high16(x), continuing, two, three, wanted
-    if not high:
-        return 16
-    below_e0 = at_most16(x, 0xDF)
-    continuing = high & at_most16(x, 0xBF)
-    two = below_e0 & ~at_most16(x, 0xC1)
-    three = at_most16(x, 0xEF) & ~below_e0 & ~equal16(x, 0xE0) & ~equal16(x, 0xED)
-    wanted = two << 1 | three << 1 | three << 2
-    if high != continuing | two | three or continuing != wanted & 0xFFFF:
-        return 0
-    return 14 if three & 1 << 14 else 15 if (two | three) & 1 << 15 else 16
+    cdef Py_ssize_t i = 0, least
+    cdef word state
+    cdef unsigned int high, below_e0, continuing, two, three, wanted_here
+    cdef unsigned int wanted = 0  # where characters have to go on
+    cdef sixteen x
+    while i + 16 <= n:
+        x = load16(s + i)
+        high = high16(x)
+        if high | wanted:
+            below_e0 = at_most16(x, 0xDF)
+            continuing = high & at_most16(x, 0xBF)
+            two = below_e0 & ~at_most16(x, 0xC1)
+            three = 0
+            if below_e0 != 0xFFFF:
+                three = at_most16(x, 0xEF) & ~below_e0 & ~either16(x, 0xE0, 0xED)
+            wanted_here = wanted | two << 1 | three << 1 | three << 2
+            if high == continuing | two | three and continuing == wanted_here & 0xFFFF:
+                wanted = wanted_here >> 16
+            else:
+                state = ONE_MORE if wanted == 1 else TWO_MORE if wanted else ACCEPTED
+                least = i + 16
+                while i < n and (i < least or state > TWO_MORE):
+                    state = UTF8_STEPS[s[i]] >> state & 63
+                    i += 1
+                if state == REFUSED or state > TWO_MORE:
+                    return False
+                wanted = 1 if state == ONE_MORE else 3 if state == TWO_MORE else 0
+                continue
+        i += 16
+    state = ONE_MORE if wanted == 1 else TWO_MORE if wanted else ACCEPTED
+    while i < n:
+        state = UTF8_STEPS[s[i]] >> state & 63
+        i += 1
+    return state == ACCEPTED
 
 
 cdef inline bint starts(const byte* s, const char* literal) noexcept:

@@ -73,7 +73,7 @@ cdef class Columns:
         else:
             data = PyUnicode_AsUTF8AndSize(wikitext, &size)
         reader.seen = parsing.Seen(title, self.templates, reader.known_templates.flags_of(title))
-        reader.begin(<const byte*>data, size)
+        reader.begin(<const byte*>data, size, escaped)
         if escaped and not unescape(reader):
             self.num_invalid += 1
         reader.read()
@@ -93,7 +93,7 @@ cdef class Columns:
         cdef Py_ssize_t i, start = 0, first = self.ints[LINK_STARTS].size, size = self.bytes[TARGETS].size
         cdef Section* section
         put(&self.bytes[TEXT], reader.text.data, reader.text.size)
-        put(&self.bytes[TEXT_OFFSETS], <const byte*>&self.bytes[TEXT].size, sizeof(Py_ssize_t))
+        put_from_outside(&self.bytes[TEXT_OFFSETS], <const byte*>&self.bytes[TEXT].size, sizeof(Py_ssize_t))
         add_int(&self.ints[CHARACTERS], reader.points)
         add_int(&self.ints[WORDS], num_words(reader.text.data, reader.text.size))
         for i in range(0, reader.named.size, 2):
@@ -164,7 +164,7 @@ cdef class Columns:
             self.ints[i].size = 0
         for i in range(FIRST_OFFSETS, NUM_INT_COLUMNS):
             add_int(&self.ints[i], 0)
-        put(&self.bytes[TEXT_OFFSETS], <const byte*>&zero, sizeof(Py_ssize_t))
+        put_from_outside(&self.bytes[TEXT_OFFSETS], <const byte*>&zero, sizeof(Py_ssize_t))
         self.drops, self.templates = Counter(), Counter()
         self.names, self.flags = {}, {}
         return 0
@@ -200,9 +200,8 @@ cdef bint unescape(Reader reader) except -1:
     cdef Py_ssize_t at = 0, end, n = reader.n
     cdef Buffer* out = reader.spare
     out.size = 0
-    cdef byte carriage = c"\r" if find_byte(s, 0, n, c"\r") >= 0 else c"&"
     while True:
-        at = copy_until(s, at, n, c"&", carriage, out)
+        at = copy_until(s, at, n, c"&", c"\r", out)
         if at == n:
             break
         if s[at] == c"\r":

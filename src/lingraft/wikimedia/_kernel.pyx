@@ -4,19 +4,22 @@
     parser.parse(wikitext)              goes through Reader.parse, where this module was built
     columns(parser).add(raw, True)      goes through Columns.add: no Python object for a link, none for a text
 
-The rules are set in Python; here is the same chain of steps, function by function under the same names, over
-UTF-8 (all markup is ASCII) and buffers that are kept from page to page. What is rare or data stays Python and is called:
-the rules of templates, `<nowiki>`, `<poem>` and `<pre>`, switches, `<table>`, language variants, namespaces; answers that
-a page cannot change are remembered. `tables="rows"` and captions are read in Python altogether.
+The rules are set in Python; here is the same chain of steps, function by function under the same names, over UTF-8
+(all markup is ASCII) and buffers that are kept from page to page. What is rare or data stays Python and is called:
+filters and functions of templates (their patterns are filled here), `<nowiki>`, `<poem>` and `<pre>`, switches,
+`<table>`, language variants, namespaces; answers that a page cannot change are remembered. `tables="rows"` and
+captions are read in Python altogether.
 Whoever changes a rule there changes it here: tests/wikimedia/test_kernel.py, tests/real/test_kernel_real.py and
 benchmarks/fuzz.py hold the two together.
 
 Speed in MB of wikitext a CPU second (`benchmarks/extraction.py` prints it; two cores busy with other work, so medians
-vary): columns from XML, English 95 to 125, Greek 110 to 125, at best 156 and 175; Parsed objects 85 to 125; plain Python
-13 and 15. In English a third of the time is the rules of templates, which are Python.
+vary): columns from XML, English 175 to 250, Greek 190 to 260, at best 270 and 305; Parsed objects 110 to 195; plain
+Python 13 and 15. Bytes are looked at sixteen at a time (_buffers.pxi). In English a third of the time is still
+Python's: filters and functions of templates.
 Cython's checks of bounds are on and cost nothing, since the steps read through pointers, which no such check watches.
-What keeps these inside: every step knows its end, looking ahead stops at the zero bytes behind every buffer, all writing
-reserves first. benchmarks/fuzz.py with AddressSanitizer is the test of that.
+What keeps these inside: every step knows its end, looking ahead stops at the zero bytes behind every buffer, all
+writing reserves first, and reading sixteen bytes goes at most as far as the padding. benchmarks/fuzz.py with
+AddressSanitizer is the test of that.
 """
 
 import re
@@ -174,17 +177,21 @@ cdef class Reader:
         except UnicodeEncodeError:
             encoded = wikitext.encode("utf-8", "surrogatepass")
             data, size = encoded, len(encoded)
-        self.begin(<const byte*>data, size)
+        self.begin(<const byte*>data, size, False)
         self.read()
         return self.parsed()
 
-    cdef int begin(self, const byte* data, Py_ssize_t size) except -1:
-        """Let the first step read this: UTF-8, with a zero byte behind it."""
+    cdef int begin(self, const byte* data, Py_ssize_t size, bint escaped) except -1:
+        """Let the first step read this UTF-8, which is not ours; only `unescape` takes it without the padding."""
         memset(self.counts, 0, sizeof(self.counts))
         memset(self.tags, 0, sizeof(self.tags))
         self.drops = None
         self.s = data
         self.n = size
+        if not escaped:
+            self.spare.size = 0
+            put_from_outside(self.spare, data, size)
+            self.turn()
         return 0
 
     cdef int read(self) except -1:
@@ -422,12 +429,18 @@ cdef object counter_of(Py_ssize_t* counts, Py_ssize_t* tags):
 cdef int clean_up(Reader reader) except -1:
     """Make line ends plain and take out the control characters that we use ourselves."""
     cdef const byte* s = reader.s
-    cdef Py_ssize_t i, n = reader.n
-    cdef byte unclean = 0, c
+    cdef Py_ssize_t i = 0, n = reader.n
+    cdef sixteen x
+    cdef byte c
     cdef byte* out
-    for i in range(n):
-        unclean |= (s[i] < 8) | (s[i] == 13)
-    if not unclean:
+    while i + 16 <= n:
+        x = load16(s + i)
+        if at_most16(x, 7) | equal16(x, 13):
+            break
+        i += 16
+    while i < n and s[i] > 7 and s[i] != 13:
+        i += 1
+    if i == n:
         return 0
     reader.spare.size = 0
     reserve(reader.spare, n)
@@ -462,11 +475,24 @@ cdef int drop_html_tables(Reader reader) except -1:
 
 
 cdef int drop_switches(Reader reader) except -1:
-    if find_text(reader.s, 0, reader.n, "__") >= 0:
+    if may_switch(reader.s, reader.n):
         switches = reader.switches
         shown = parsing._SWITCH.sub(lambda found: "" if found[0].casefold() in switches else found[0], reader.shown())
         reader.take_over(shown)
     return 0
+
+
+cdef bint may_switch(const byte* s, Py_ssize_t n) noexcept:
+    """Whether letters stand between two pairs of underscores."""
+    cdef Py_ssize_t end, at = find_text(s, 0, n, "__")
+    while at >= 0:
+        end = at + 2
+        while s[end] >= 128 or 65 <= (s[end] & 0xDF) <= 90:
+            end += 1
+        if end > at + 4 and s[end] == c"_" and s[end + 1] == c"_":
+            return True
+        at = find_text(s, at + 1, n, "__")
+    return False
 
 
 include "_stand_ins.pxi"

@@ -252,7 +252,7 @@ cdef int put_tag(Buffer* out, const byte* s, Py_ssize_t start, Py_ssize_t end) e
     elif fate == LINE:
         put_byte(out, c"\n")
     elif fate == BLOCK:
-        put(out, <const byte*>"\n\n", 2)
+        put_from_outside(out, <const byte*>"\n\n", 2)
     return 0
 
 
@@ -378,7 +378,7 @@ cdef int put_label(
     if head:
         put_byte(out, c" ")
     if fate == ARTICLE and name_length:
-        put(out, <const byte*>"[[", 2)
+        put_from_outside(out, <const byte*>"[[", 2)
         put(out, s + name, name_end - name)
         put_byte(out, c"|")
         at = start
@@ -390,7 +390,7 @@ cdef int put_label(
             at = after_space(text, at, stop)
             if at < stop:
                 put_byte(out, c" ")
-        put(out, <const byte*>"]]", 2)
+        put_from_outside(out, <const byte*>"]]", 2)
     else:
         reader.counts[LINKS_ARTICLE + fate if name_length else LINKS_SAME_PAGE] += 1
         put_anchor(out, text, start, stop)

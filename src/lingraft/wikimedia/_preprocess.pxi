@@ -135,7 +135,7 @@ cdef int drop_other_tags(Reader reader) except -1:
                         if number < NUM_DROPPED:
                             put_byte(out, 0)
                         elif number < NUM_SILENT:
-                            put(out, <const byte*>"\xef\xbf\xbc", 3)  # PLACEHOLDER
+                            put_from_outside(out, <const byte*>"\xef\xbf\xbc", 3)  # PLACEHOLDER
                         else:
                             inside = text_of(s + opened + 1, closed - opened - 1)
                             put_object(out, reference._shown(TAG_NAMES[number], inside))
@@ -323,7 +323,7 @@ cdef int decode_characters(Reader reader) except -1:
                     put_byte(out, c"&")
                     at += 1
                 else:
-                    put(out, <const byte*>PyBytes_AS_STRING(decoded), PyBytes_GET_SIZE(decoded))
+                    put_bytes(out, decoded)
                     at += length
         else:
             if segment >= 0:
@@ -467,6 +467,13 @@ cdef inline Py_ssize_t behind_separators(const byte* s, Py_ssize_t start, Py_ssi
 
 cdef inline Py_ssize_t back(const byte* s, Py_ssize_t start, Py_ssize_t end, int num_characters) noexcept:
     """Return where the last characters of s[start:end] begin."""
+    cdef Py_ssize_t begun
+    while end - start >= 16:
+        begun = num_points16(load16(s + end - 16))
+        if begun >= num_characters:
+            break
+        end -= 16
+        num_characters -= begun
     while end > start and num_characters:
         end = character_before(s, start, end)
         num_characters -= 1

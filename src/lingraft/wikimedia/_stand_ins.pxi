@@ -22,7 +22,7 @@ cdef inline int put_stand_in(Buffer* out, byte char) except -1:
     encoded[0] = 0xEF
     encoded[1] = 0xB7
     encoded[2] = STAND_IN[char]
-    return put(out, encoded, 3)
+    return put_from_outside(out, encoded, 3)
 
 
 cdef inline bint is_stand_in(const byte* s) noexcept:
