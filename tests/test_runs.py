@@ -74,15 +74,37 @@ def test_a_folder_of_another_request_is_refused_with_the_difference(tmp_path):
     for dump in dumps:
         dump.write_text(dump.name)
     out = make(tmp_path / "out", SmallConfig(size=1, inputs=[dumps[0]]), finish=False)
-    with pytest.raises(LingraftError) as caught, open_run(out, SmallConfig(size=2, inputs=[dumps[1]]), "another stage"):
+    with pytest.raises(LingraftError) as caught, open_run(out, SmallConfig(size=2, inputs=[dumps[1]])):
         pass
     message = str(caught.value)
     assert f"{out} holds another run" in message
-    assert "stage: a stage there, another stage asked" in message
     assert "size: 1 there, 2 asked" in message
     assert "inputs (by content): a.xml there, b.xml asked" in message
     assert "--overwrite" in message
     assert (out / "part.txt").exists()
+
+
+def test_of_two_stages_the_settings_are_not_compared(tmp_path):
+    out = make(tmp_path / "out", SmallConfig(size=1))
+    with pytest.raises(LingraftError) as caught, open_run(out, SmallConfig(size=2), "another stage"):
+        pass
+    assert "stage: a stage there, another stage asked" in str(caught.value)
+    assert "size" not in str(caught.value)
+
+
+def test_overwrite_never_removes_an_input(tmp_path):
+    corpus = make(tmp_path / "corpus")
+    inside = corpus / "part.txt"
+    for source in (corpus, inside):
+        config = SmallConfig(inputs=[source])
+        with (
+            pytest.raises(LingraftError, match=rf"the input {source} lies in it(.|\n)*Choose another --out"),
+            open_run(corpus, config, "another stage", overwrite=True),
+        ):
+            pass
+    assert inside.read_text() == "whole"
+    with open_run(corpus) as run:
+        assert run.complete
 
 
 def test_overwrite_replaces_another_run_and_begins_an_unfinished_one_anew(tmp_path):

@@ -63,6 +63,7 @@ class Run:
             "inputs": [input_identity(source) for source in config.input_paths()],
             "versions": {"lingraft": __version__, "python": sys.version.split()[0]} | _versions(versions),
         }
+        self.inputs = config.input_paths()
         self.overwrite = overwrite
         self.resumed = False
         self._started = time.time()
@@ -140,6 +141,11 @@ class Run:
                     Path(folder, name).unlink()
 
     def _clear(self) -> None:
+        for source in self.inputs:
+            if source.resolve().is_relative_to(self.path.resolve()):
+                raise LingraftError(
+                    f"{self.path} is not removed: the input {source} lies in it", cure="Choose another --out."
+                )
         # First of all, a half-cleared folder must look neither complete nor like one that can be resumed.
         (self.path / "manifest.json").unlink(missing_ok=True)
         write_json(self.path / "request.json", {"stage": "a removal that was interrupted"})
@@ -275,9 +281,10 @@ def _without_names(value: Any) -> Any:
 
 def _difference(held: dict[str, Any], asked: dict[str, Any], complete: bool) -> list[str]:
     """Say in which config values and inputs two requests differ; an unfinished run also needs the same lingraft."""
-    lines = [] if held.get("stage") == asked["stage"] else [f"stage: {held.get('stage')} there, {asked['stage']} asked"]
+    if held.get("stage") != asked["stage"]:
+        return [f"stage: {held.get('stage')} there, {asked['stage']} asked"]
     before, now = _flatten(held.get("identity", {})), _flatten(asked["identity"])
-    lines += [
+    lines = [
         f"{key}: {before.get(key, 'not set')} there, {now.get(key, 'not set')} asked"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)

@@ -12,10 +12,9 @@ captions are read in Python altogether.
 Whoever changes a rule there changes it here: tests/wikimedia/test_kernel.py, tests/real/test_kernel_real.py and
 benchmarks/fuzz.py hold the two together.
 
-Speed in MB of wikitext a CPU second (`benchmarks/extraction.py` prints it; two cores busy with other work, so medians
-vary): columns from XML, English 175 to 250, Greek 190 to 260, at best 270 and 305; Parsed objects 110 to 195; plain
-Python 13 and 15. Bytes are looked at sixteen at a time (_buffers.pxi). In English a third of the time is still
-Python's: filters and functions of templates.
+Speed in MB of wikitext a CPU second, by `benchmarks/extraction.py` on a quiet machine: columns from XML, English 265,
+Greek 294; Parsed objects 236 and 178; plain Python 15 to 23. Bytes are looked at sixteen at a time (_buffers.pxi). In
+English a third of the time is still Python's: filters and functions of templates.
 Cython's checks of bounds are on and cost nothing, since the steps read through pointers, which no such check watches.
 What keeps these inside: every step knows its end, looking ahead stops at the zero bytes behind every buffer, all
 writing reserves first, and reading sixteen bytes goes at most as far as the padding. benchmarks/fuzz.py with
