@@ -50,10 +50,10 @@ def build_on(
     refuse_while_queued(out / "jobs")
     if engine.kind == "local":
         return build(config, out, workers=workers, overwrite=overwrite, quiet=quiet)
+    _check(config, engine)
     need_packages("ray")
     from lingraft import engine_ray
 
-    _check(config, engine)
     with engine_ray.cluster(engine.address):
         return build(
             config,
@@ -70,10 +70,10 @@ def submit(engine: EngineConfig, config: BuildConfig, out: str | Path, *, overwr
 
     Raises LingraftError for what `build` would refuse at its beginning, and as engine_slurm.submit does.
     """
+    _check(config, engine)
     need_packages("slurm")
     from lingraft import engine_slurm
 
-    _check(config, engine)
     engine_slurm.need_sbatch()
     out = Path(out)
     refuse_while_queued(out / "jobs")
@@ -84,10 +84,10 @@ def submit(engine: EngineConfig, config: BuildConfig, out: str | Path, *, overwr
 
 def scripts(engine: EngineConfig, config: BuildConfig, out: str | Path) -> dict[str, str]:
     """Return stage -> the sbatch script that `submit` would queue; nothing is written."""
+    _check(config, engine)
     need_packages("slurm")
     from lingraft import engine_slurm
 
-    _check(config, engine)
     out = Path(out)
     return engine_slurm.scripts(_stages(config, out), engine, f"lingraft-{config.lang}", _logs(config, out))
 
