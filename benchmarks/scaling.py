@@ -24,19 +24,19 @@ from extraction import PAGES, PR_SET_CHILD_SUBREAPER, Usage, make, measure
 class Rates:
     """What one process does, and what it leaves. The defaults are of the last --measure (docs/scaling.md)."""
 
-    parse: float = 14.9
+    parse: float = 16.5
     """MB of XML a second: unpacking, parsing, writing."""
 
-    resolve: float = 59.5
+    resolve: float = 56.3
     """MB of XML a second, of what was parsed."""
 
-    end: float = 271.0
+    end: float = 665.0
     """MB of XML a second, of what was resolved: counting names for the tables."""
 
-    index: float = 300_000.0
+    index: float = 385_000.0
     """Titles a second into the index: benchmarks/titles.py."""
 
-    sql: float = 100.0
+    sql: float = 83.0
     """MB of unpacked SQL a second, for page_props and langlinks: benchmarks/sources.py."""
 
     work: float = 0.82
@@ -45,10 +45,10 @@ class Rates:
     corpus: float = 0.27
     """Bytes of the corpus for each byte of XML."""
 
-    index_bytes: float = 80.0
+    index_bytes: float = 50.0
     """Bytes of the index for each title: benchmarks/titles.py."""
 
-    memory: float = 187.0
+    memory: float = 195.0
     """MB of one process at its peak."""
 
 
