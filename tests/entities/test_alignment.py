@@ -6,11 +6,12 @@ from collections import Counter
 import pytest
 
 from lingraft.entities import alignment
-from lingraft.entities.alignment import LISTED, gather, wiki_id
+from lingraft.entities.alignment import LISTED, gather
 from lingraft.entities.names import NAMES_SCHEMA, entity_of_pivot
 from lingraft.entities.sources import Sources
 from lingraft.errors import LingraftError
 from lingraft.wikimedia.siteinfo import site
+from lingraft.wikimedia.wikis import database_name
 
 
 def write_wikidata(path, items):
@@ -37,7 +38,7 @@ def aligned(wikidata=(), pairs=(), names=("en",), lang="el"):
     """(title -> entity, (entity, language) -> (name, source), counters)"""
     tally, problems = Counter(), []
     sources = Sources(wikidata=wikidata, titles=pairs, languages=names)
-    found = gather(site(lang), wiki_id(site(lang).lang), sources, (), tally, problems)
+    found = gather(site(lang), database_name(site(lang).lang), sources, (), tally, problems)
     assert found.names.schema == NAMES_SCHEMA
     titles = dict(zip(*(column.to_pylist() for column in found.aligned.columns), strict=True))
     named = {(row["entity"], row["lang"]): (row["name"], row["source"]) for row in found.names.to_pylist()}

@@ -134,10 +134,10 @@ class _Build:
 
     def _own_wiki(self) -> str:
         """Return the database name of the wiki, as sitelinks have it."""
-        from lingraft.entities.sources import wiki_id
+        from lingraft.wikimedia.wikis import database_name
 
         header = self.headers[0]
-        return header.dbname if header.dbname and header.lang == self.site.lang else wiki_id(self.site.lang)
+        return header.dbname if header.dbname and header.lang == self.site.lang else database_name(self.site.lang)
 
     def _sources(self) -> Sources:
         """Return what is to be read beside the dump."""

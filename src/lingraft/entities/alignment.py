@@ -31,12 +31,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lingraft.entities.names import NAME_SOURCES, NAMES_SCHEMA, TITLE_KINDS, entity_of_pivot, names_from_titles
-from lingraft.entities.sources import Claims, Sources, read, split_name, wiki_id
+from lingraft.entities.sources import Claims, Sources, read, split_name
 from lingraft.entities.titles import title_hashes
 from lingraft.wikimedia.compressed import Problem
 from lingraft.wikimedia.siteinfo import Site, site
-
-__all__ = ["Alignment", "gather", "wiki_id"]
 
 ALIGNED_SCHEMA = pa.schema([("title", pa.large_string()), ("entity", pa.int64())])
 LINK_NAMES_SCHEMA = pa.schema([("name", pa.string()), ("entity", pa.int64())])

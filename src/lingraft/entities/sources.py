@@ -38,6 +38,7 @@ from lingraft.wikimedia.compressed import Problem
 from lingraft.wikimedia.siteinfo import Site, dbname_language, languages, site
 from lingraft.wikimedia.title_pairs import pairs
 from lingraft.wikimedia.wikidata import Item, items
+from lingraft.wikimedia.wikis import database_name
 
 SOURCES = ("page_props", "wikidata", "wb_items_per_site", "langlinks", "titles", "interlanguage", "template")
 """Every source, in its default order of priority: the wiki's own word, Wikidata's, other wikis', templates' last."""
@@ -141,11 +142,6 @@ class Claims:
     """Ids of pages, sorted."""
 
 
-def wiki_id(lang: str) -> str:
-    """Return the database name of a Wikipedia: "zh-min-nan" -> "zh_min_nanwiki", "nb" -> "nowiki"."""
-    return site(lang).lang.replace("-", "_") + "wiki"
-
-
 def check(sources: Sources, own_wiki: str) -> None:
     """Read the beginning of each file; raise LingraftError for one that is not what it should be."""
     for path in sources.wikidata:
@@ -222,7 +218,7 @@ class _Reader:
         self.claims = Claims()
         self.rank = {name: sources.priority.index(name) for name in SOURCES}
         self.sites = [site(lang) for lang in sources.languages]
-        self.lang_of_site = {wiki_id(known.lang): index for index, known in enumerate(self.sites)}
+        self.lang_of_site = {database_name(known.lang): index for index, known in enumerate(self.sites)}
 
     def _rows(self, path: Path, table: str, **where: Sequence[str]) -> Iterator[pa.Table]:
         found: Counter[str] = Counter()
