@@ -4,7 +4,20 @@ import sys
 
 import typer
 
-from lingraft.cli import augment, corpus, demo, doctor, evaluate, experiment, report, reproduce, run, schema, train
+from lingraft.cli import (
+    augment,
+    corpus,
+    demo,
+    doctor,
+    evaluate,
+    experiment,
+    report,
+    reproduce,
+    run,
+    schema,
+    train,
+    transfer,
+)
 from lingraft.errors import LingraftError
 
 app = typer.Typer(
@@ -26,7 +39,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
-for verb in (demo, corpus, augment, train, evaluate, run, experiment, reproduce, report, schema, doctor):
+for verb in (demo, corpus, augment, train, evaluate, transfer, run, experiment, reproduce, report, schema, doctor):
     verb.register(app)
 
 

@@ -1,0 +1,1 @@
+"""The transfer lab: which donor language helps which recipient, by how much, why, and how surely."""
