@@ -152,3 +152,14 @@ def test_the_p_of_a_nested_mean_falls_with_its_distance_from_zero():
     near, far = ([[x + shift for x in (-0.5, 0.5, 0.1, -0.1)] * 10] * 4 for shift in (0.0, 0.3))
     assert statistics.nested_mean(near).p > 0.9
     assert statistics.nested_mean(far).p < 0.01
+
+
+@pytest.mark.parametrize("p", [[0.01, 0.04, 0.03, 0.005], [0.5], [0.2, 0.2, 0.9], [0.001, 0.6, 0.04, 1.0, 0.04]])
+def test_benjamini_hochberg_agrees_with_scipy(p):
+    assert statistics.benjamini_hochberg(p) == pytest.approx(stats.false_discovery_control(p).tolist())
+
+
+def test_benjamini_hochberg_by_hand():
+    # 0.01 x 3 / 1, 0.02 x 3 / 2, 0.9 x 3 / 3
+    assert statistics.benjamini_hochberg([0.9, 0.01, 0.02]) == pytest.approx([0.9, 0.03, 0.03])
+    assert statistics.benjamini_hochberg([]) == []

@@ -33,7 +33,7 @@ from lingraft.config import Config, digest
 from lingraft.errors import LingraftError
 
 SAMPLE = 1 << 20
-TableKind = Literal["table", "counts", "curve", "scores", "examples"]
+TableKind = Literal["table", "counts", "curve", "scores", "examples", "heatmap", "scatter", "effects", "map"]
 _HOUSEKEEPING = {"request.json", "manifest.json", "lock", "log.jsonl"}
 _TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
 
@@ -176,14 +176,18 @@ class Run:
         kind: TableKind = "table",
         title: str = "",
         note: str = "",
+        **extra: Any,
     ) -> None:
         """Write tables/{name}.json, which the report draws; the report knows the kinds, a stage need not know how.
 
-        table: any columns. counts: name, value. curve: series, x, y; title names the axes as "y by x".
-        scores: group, label, value, low, high and, if known, chance. examples: title, segments, a list of
-        {text, kind} with kind text | mention | name | tag.
+        table: any columns. counts: name, value. curve: series, x, y and, for a band, low, high; title names the axes
+        as "y by x". scores: group, label, value, low, high and, if known, chance and unit. examples: title, segments, a list
+        of {text, kind} with kind text | mention | name | tag. heatmap: row, column, value; if known, low, high, note.
+        scatter: x, y, label, group; title as for a curve. effects: label, value, low, high, group.
+        map: label, name, latitude, longitude, value, role. `extra` is kept beside the rows: what a kind needs once
+        (unit, trees, a fitted line), listed in docs/report.md.
         """
-        held = {"kind": kind, "title": title or name.replace("_", " "), "note": note, "rows": list(rows)}
+        held = {"kind": kind, "title": title or name.replace("_", " "), "note": note} | extra | {"rows": list(rows)}
         write_json(self.path / "tables" / f"{name}.json", held)
 
     def log(self, event: str, **fields: Any) -> None:

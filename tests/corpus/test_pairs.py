@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lingraft import corpus
 from lingraft.corpus import PairsConfig
-from lingraft.corpus.pairs import _Reading
+from lingraft.corpus.pairs import PairReading
 from lingraft.corpus.texts import TextSource, texts
 from lingraft.errors import LingraftError
 
@@ -92,7 +92,7 @@ def test_the_same_bytes_for_two_workers_and_after_an_interruption(tmp_path, monk
     config = PairsConfig(**two_files(tmp_path, [f"one {k}" for k in range(50)], ["ένα"] * 50), shard_size=100)
     corpus.pairs(config, tmp_path / "one", quiet=True)
     corpus.pairs(config, tmp_path / "two", workers=2, quiet=True)
-    real, calls = _Reading._why_not, []
+    real, calls = PairReading._why_not, []
 
     def stops(self, pair):
         calls.append(pair)
@@ -100,7 +100,7 @@ def test_the_same_bytes_for_two_workers_and_after_an_interruption(tmp_path, monk
             raise KeyboardInterrupt
         return real(self, pair)
 
-    monkeypatch.setattr(_Reading, "_why_not", stops)
+    monkeypatch.setattr(PairReading, "_why_not", stops)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
             corpus.pairs(config, tmp_path / "twice", quiet=True)
@@ -117,7 +117,7 @@ _SENTENCE = st.text(st.characters(codec="utf-8", exclude_characters="\t\n\r"), m
 def test_every_pair_is_kept_or_counted(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("pairs") / "a.tsv"
     path.write_bytes("".join(f"{source}\t{target}\n" for source, target in rows).encode())
-    reading = _Reading(PairsConfig(tsv=path, langs="en,el", max_characters=3))
+    reading = PairReading(PairsConfig(tsv=path, langs="en,el", max_characters=3))
     kept = list(reading.kept())
     stripped = [(source.strip(), target.strip()) for source, target in rows]
     expected = [pair for pair in stripped if all(pair) and pair[0] != pair[1] and max(map(len, pair)) <= 3]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lingraft.corpus.texts import TextSource
 from lingraft.errors import LingraftError
 from lingraft.evaluate import model as models
-from lingraft.evaluate.bits import BitsConfig, _windows, bits, nats
+from lingraft.evaluate.bits import BitsConfig, bits, nats, windows
 
 TEXTS = ["Which colour has number 3, 色は何番?", "x", "The red cat sat on mat 4. " * 12, "κόκκινο " * 9]
 WINDOW = 32
@@ -49,7 +49,7 @@ def test_every_token_is_scored_once_behind_its_window(loaded, batch_size):
 def test_windows_cover_each_token_once_with_half_a_window_behind_it(number, window):
     ids = list(range(1, number + 1))
     scored = []
-    for tokens, first in _windows(ids, window, 0):
+    for tokens, first in windows(ids, window, 0):
         assert len(tokens) <= window and first >= 1
         assert tokens[0] == 0 or first >= window // 2
         scored += tokens[first:]

@@ -20,7 +20,7 @@ def test_dots_and_intervals_stand_at_their_values():
         {"group": "g", "label": "a", "value": 0.25, "low": 0.1, "high": 0.4, "chance": 0.2},
         {"group": "g", "label": "b", "value": 0.9, "low": 0.8, "high": 0.95, "chance": 0.2},
     ]
-    html = charts.scores(rows, Palette())  # spans more than half of 0 to 1, so it is drawn on 0 to 1
+    html = charts.scores(rows, Palette()).html  # spans more than half of 0 to 1, so it is drawn on 0 to 1
     assert numbers(r'circle cx="([\d.]+)%', html) == [25, 90]
     assert re.findall(r'class="interval" x1="([\d.]+)%" x2="([\d.]+)%', html) == [
         ("10.00", "40.00"),
@@ -33,18 +33,26 @@ def test_dots_and_intervals_stand_at_their_values():
 
 def test_scores_that_are_no_shares_have_their_own_scale():
     rows = [{"group": "loss", "label": "a", "value": 5.0}, {"group": "loss", "label": "b", "value": 15.0}]
-    html = charts.scores([*rows, {"group": "accuracy", "label": "a", "value": 0.5}], Palette())
+    html = charts.scores([*rows, {"group": "accuracy", "label": "a", "value": 0.5}], Palette()).html
     assert numbers(r'circle cx="([\d.]+)%', html) == [0, 100, 50]
     assert "<b>15</b>" in html and "<b>50.0%</b>" in html
+
+
+def test_scores_of_another_unit_are_no_shares_however_small():
+    rows = [{"group": "regret@1", "label": "overlap", "value": 0.25, "unit": "bits per byte"}]
+    rows.append({"group": "NDCG@3", "label": "overlap", "value": 0.5, "unit": ""})
+    html = charts.scores(rows, Palette()).html
+    assert '<h4 dir="auto">regret@1, bits per byte</h4>' in html and '<h4 dir="auto">NDCG@3</h4>' in html
+    assert "<b>0.25</b>" in html and "<b>0.5</b>" in html and "%</b>" not in html
 
 
 @pytest.mark.parametrize("gone", [None, float("nan"), float("inf"), "0.5", True])
 def test_a_missing_score_has_no_mark(gone):
     row = {"group": "g", "label": "a", "value": gone, "low": 0.1, "high": 0.3}
-    html = charts.scores([row, {"group": "g", "label": "b", "value": 0.2}], Palette())
+    html = charts.scores([row, {"group": "g", "label": "b", "value": 0.2}], Palette()).html
     assert html.count("<circle") == 1 and "interval" not in html
     assert 'aria-label="a: no value"' in html
-    assert "No value." in charts.scores([row | {"low": None}], Palette())
+    assert "No value." in charts.scores([row | {"low": None}], Palette()).html
 
 
 def test_bars_are_as_long_as_their_numbers():
@@ -72,7 +80,7 @@ def test_missing_points_are_gaps_and_lone_ones_dots():
     points = [(0, 10.0), (1, 20.0), (2, None), (3, 30.0), (4, None), (5, 40.0), (6, 50.0)]
     assert curves.path(points, *LINEAR).count("M") == 3
     assert curves.alone(points) == [(3, 30.0)]
-    html = curves.draw([curves.Series("a", points)], "loss by step", Palette())
+    html = curves.draw([curves.Series("a", points)], "loss by step", Palette()).html
     assert "NaN" not in html and "None" not in html
 
 
@@ -87,7 +95,7 @@ def test_rows_become_series_and_what_cannot_be_drawn_is_told():
     assert series == [curves.Series("a", [(1, None), (2, 1.0)]), curves.Series("b", [(1, None)])]
     told = " ".join(curves.notes(series, nowhere))
     assert "2 of 3 values are missing" in told and "1 row without a place" in told and "Without any value: b" in told
-    assert "nothing to draw" in curves.draw(series[1:], "loss by step", Palette())
+    assert "nothing to draw" in curves.draw(series[1:], "loss by step", Palette()).html
 
 
 def test_thinning_keeps_the_extremes_and_the_gaps():
@@ -112,7 +120,7 @@ def test_the_running_mean_is_a_mean_and_stops_at_gaps():
 
 def test_forty_series_keep_forty_readable_names():
     series = [curves.Series(f"language {index}", [(0, 1.0), (1, 2.0)]) for index in range(45)]
-    html = curves.draw(series, "loss by step", Palette())
+    html = curves.draw(series, "loss by step", Palette()).html
     places = sorted(numbers(r'<li class="c\d" style="top:([\d.]+)px"', html))
     assert len(places) == 40 and places[0] >= 0
     assert min(b - a for a, b in pairwise(places)) >= curves.LINE - 0.2
@@ -139,7 +147,7 @@ def test_tables_sort_by_raw_values_and_write_readable_ones():
         [{"id": 12345, "links": 12345, "share": 0.1234, "why": None}], "t", columns=["id", "links", "share", "why"]
     )
     assert re.findall(r"<td[^>]*>([^<]*)</td>", html) == ["12345", "12,345", "12.3%", "–"]
-    assert re.findall(r'data-value="([^"]*)"', html) == ["12345", "12345", "0.1234"]
+    assert re.findall(r'data-value="([^"]*)"', html) == ["12345", "0.1234"]  # where the text is not the number
     assert "No rows." in tables.table([], "t")
 
 

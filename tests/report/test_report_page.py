@@ -114,6 +114,27 @@ def test_what_strangers_wrote_is_text_wherever_it_stands(make_run):
             },
             "curve": {"rows": [{"series": EVIL, "x": 1, "y": 2}], "kind": "curve", "title": f"{EVIL} by {EVIL}"},
             "counts": {"rows": [{"name": EVIL, "value": 3}], "kind": "counts"},
+            "findings": {"rows": [{"kind": EVIL, "about": EVIL, "finding": EVIL}]},
+            "heat": {
+                "rows": [{"row": EVIL, "column": EVIL + str(n), "value": n, "note": EVIL} for n in range(9)],
+                "kind": "heatmap",
+                "unit": EVIL,
+                "row_name": EVIL,
+                "column_name": EVIL,
+                "row_tree": EVIL,
+            },
+            "scatter": {
+                "rows": [{"x": n, "y": n * n, "label": EVIL, "group": f"{EVIL}{n % 2}"} for n in range(9)],
+                "kind": "scatter",
+                "title": f"{EVIL} by {EVIL}",
+                "line": {"slope": 1, "intercept": 0, "note": EVIL},
+            },
+            "effects": {"rows": [{"label": EVIL, "value": 1, "group": EVIL}], "kind": "effects", "unit": EVIL},
+            "map": {
+                "rows": [{"label": EVIL, "name": EVIL, "latitude": 1, "longitude": 1, "value": 1, "role": EVIL}],
+                "kind": "map",
+                "unit": EVIL,
+            },
             "examples": {
                 "rows": [{"title": EVIL, "segments": [{"text": EVIL, "kind": EVIL}, {"text": EVIL, "kind": "name"}]}],
                 "kind": "examples",
@@ -186,8 +207,8 @@ def test_counts_of_unlike_sizes_are_numbers_not_bars(make_run):
 def test_a_huge_table_is_cut_and_says_so(make_run):
     rows = [{"title": f"article {index}", "words": index} for index in range(10_000)]
     html = write(make_run(tables={"big": {"rows": rows}})).read_text(encoding="utf-8")
-    assert "article 199<" in html and "article 200<" not in html
-    assert "The first 200 of 10,000 rows; 9,800 are left out here" in html
+    assert "article 749<" in html and "article 750<" not in html
+    assert "The first 750 of 10,000 rows; 9,250 are left out here" in html
     assert len(html) < 100_000
 
 

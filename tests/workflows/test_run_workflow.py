@@ -148,7 +148,9 @@ def test_a_finished_encoding_can_be_mixed_in_and_one_to_be_built_needs_the_whole
         ("mix=[{encoded: x, corpus: {dump: [x], lang: en}}]", "each corpus of mix is one of"),
         ("mix=[{encoded: x, weight: 1}]", "some corpora have a weight and some none"),
         ("mix=[{encoded: x, insertoin: {}}]", r"unknown key 'insertoin'.*section mix\.0: did you mean 'insertion'"),
-        ("masking.objective=wep", 'model "tiny" is a causal one'),
+        ("masking.objective=wep", 'model "tiny" is a llama, and masking trains a roberta: say tiny.architecture'),
+        ("spans.density=0.15", 'model "tiny" is a llama, and spans train a t5'),
+        ("tiny.architecture=t5", 'model "tiny" is a t5, and without masking or spans you train a llama'),
         ("mix=[{encoded: x, weight: 0}]", "greater than 0"),
     ],
 )

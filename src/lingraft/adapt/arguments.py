@@ -68,6 +68,7 @@ def training_arguments(how: Training, run: runs.Run, steps: int, *, begins: bool
         max_steps=steps,
         per_device_train_batch_size=how.batch_size,
         gradient_accumulation_steps=distributed.share_of(how.accumulation, how.batch_size),
+        **({"optim": "adafactor"} if how.optimizer == "adafactor" else {}),  # else the library's fastest AdamW
         learning_rate=how.learning_rate,
         lr_scheduler_type=how.schedule if how.schedule != "constant" else "constant_with_warmup",
         warmup_steps=how.warmup_steps,

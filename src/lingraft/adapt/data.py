@@ -1,4 +1,4 @@
-"""The data of a training: each source's sequences, mixed by their shares, masked where asked, as batches of tensors.
+"""The data of a training: each source's sequences, mixed by their shares, hidden where asked, as batches of tensors.
 
 Everything is checked against the model first. Sequence k of the training is a function of the config and k alone.
 """
@@ -9,22 +9,25 @@ from typing import Any
 
 from lingraft.adapt.attention import arrangement, first_position
 from lingraft.adapt.settings import Source, TrainConfig
+from lingraft.adapt.tokens import num_rows
 from lingraft.augment.masking import FRAME, MaskedSequences, MaskTokens, end_of
 from lingraft.augment.operators import TagIds, mixed
 from lingraft.augment.packing import Mixed, PackedSequences
+from lingraft.augment.span_corruption import Sentinels, SpanSequences
 from lingraft.augment.tokenizer import fingerprint
 from lingraft.errors import LingraftError
 from lingraft.runs import read_manifest
 
 Batch = dict[str, Any]
+Sequences = Mixed | MaskedSequences | SpanSequences
 
 
 @dataclass(frozen=True)
 class Data:
     """The sequences of a training, how they become batches, and how often each source is read."""
 
-    sequences: Mixed | MaskedSequences
-    """Map-style dataset of items {input_ids, labels, ...}, each of shape (length,)."""
+    sequences: Sequences
+    """Map-style dataset of items {input_ids, labels, ...}, each of shape (length,); of spans the labels are shorter."""
 
     collate: Callable[[list[dict[str, Any]]], Batch]
     """Makes one batch of some items; tensors of shape (batch, length), and what the model's attention needs."""
@@ -81,7 +84,7 @@ def training_data(config: TrainConfig, model: Any, tokenizer: Any, tags: TagIds 
         }
         for source, part, share, size, taken in zip(config.sources, parts, shares, tokens, mix.taken(), strict=True)
     ]
-    return Data(as_read(mix, config, tokenizer), collator(config, model), rows)
+    return Data(as_read(mix, config, model, tokenizer), collator(config, model), rows)
 
 
 def _shares(config: TrainConfig, tokens: list[int]) -> list[float]:
@@ -102,7 +105,7 @@ def packed(
     return PackedSequences(
         source.encoded,
         source.insertion,
-        how.length - FRAME if masked else how.length,
+        _tokens_of_text(config),
         number,
         eos_id=end_of(tokenizer) if masked else tokenizer.eos_token_id,
         tag_ids=tags,
@@ -113,11 +116,22 @@ def packed(
     )
 
 
-def as_read(sequences: Mixed, config: TrainConfig, tokenizer: Any) -> Mixed | MaskedSequences:
-    """Return the sequences as the model reads them: framed, and with tokens hidden, when it is a masked one."""
-    if config.masking is None:
-        return sequences
-    return MaskedSequences(sequences, config.masking, MaskTokens.of(tokenizer), config.training.seed)
+def _tokens_of_text(config: TrainConfig) -> int:
+    """Return how many tokens of a source make one sequence of `length`."""
+    if config.masking is not None:
+        return config.training.length - FRAME
+    return config.training.length if config.spans is None else config.spans.raw_length(config.training.length)
+
+
+def as_read(sequences: Mixed, config: TrainConfig, model: Any, tokenizer: Any) -> Sequences:
+    """Return the sequences as the model reads them: with tokens or spans hidden, where it is not a causal one."""
+    seed = config.training.seed
+    if config.masking is not None:
+        return MaskedSequences(sequences, config.masking, MaskTokens.of(tokenizer), seed)
+    if config.spans is not None:
+        start = model.config.decoder_start_token_id
+        return SpanSequences(sequences, config.spans, Sentinels.of(tokenizer), start=start, seed=seed)
+    return sequences
 
 
 def collator(config: TrainConfig, model: Any) -> Callable[[list[dict[str, Any]]], Batch]:
@@ -152,6 +166,8 @@ def check_fit(config: TrainConfig, model: Any, tokenizer: Any) -> None:
             )
     if config.masking is not None:
         MaskTokens.of(tokenizer)
+    elif config.spans is not None:
+        _check_sentinels(config, model, tokenizer)
     elif tokenizer.eos_token_id is None:
         raise LingraftError(
             f"the tokenizer of {config.model} has no end-of-text token",
@@ -166,4 +182,30 @@ def check_fit(config: TrainConfig, model: Any, tokenizer: Any) -> None:
             f"training.length is {length}, but {config.model} reads at most {positions} tokens",
             "That follows from max_position_embeddings in its config.json.",
             f"Say --set train.length={positions} or less.",
+        )
+
+
+def _check_sentinels(config: TrainConfig, model: Any, tokenizer: Any) -> None:
+    """Raise LingraftError unless the model has a row for each sentinel, and a sequence gets no more than there are."""
+    sentinels, rows = Sentinels.of(tokenizer), num_rows(model)
+    if model.config.decoder_start_token_id is None:
+        raise LingraftError(
+            f"{config.model} does not say what its decoder reads first",
+            "There is no decoder_start_token_id in its config.json.",
+            "Set it there; T5's is the id of the padding token.",
+        )
+    if sentinels.ids.max() >= rows:
+        raise LingraftError(
+            f"the sentinels of {config.model} reach up to id {sentinels.ids.max():,}, but it has {rows:,} embeddings",
+            "Tokenizer and model do not belong together.",
+            "Take both from one model, or give it rows with model.resize_token_embeddings.",
+        )
+    length = config.training.length
+    number = config.spans.hidden(config.spans.raw_length(length))[1]
+    if number > len(sentinels.ids):
+        raise LingraftError(
+            f"sequences of {length} tokens have {number} hidden spans, but {config.model} has {len(sentinels.ids)} "
+            "sentinels",
+            "Each span leaves one of its own behind.",
+            "Choose a smaller train.length, a lower spans.density, or a longer spans.mean_span.",
         )

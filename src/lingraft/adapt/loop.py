@@ -19,6 +19,7 @@ from lingraft.adapt.checkpoints import keep_newest, latest, seal
 from lingraft.adapt.data import Data
 from lingraft.adapt.guards import Guard
 from lingraft.adapt.history import History
+from lingraft.adapt.snapshots import Snapshots
 from lingraft.adapt.throughput import Meter
 from lingraft.adapt.training import Training
 from lingraft.adapt.validation import Validation
@@ -44,6 +45,7 @@ class CheckedTrainer(Trainer):
         meter: Meter,
         validation: Validation | None,
         warm: WarmRows | None,
+        snapshots: Snapshots,
         on_step: Callable[[float], None],
     ):
         """`on_step` is called with each logged loss."""
@@ -56,10 +58,11 @@ class CheckedTrainer(Trainer):
             callbacks=[_Watcher(self)],
         )
         self.remove_callback(PrinterCallback)
-        if not self._loss_shifts_labels:  # masked models average a batch, and batches hide unlike numbers of tokens
+        if not self._loss_shifts_labels:  # other models average a batch, and batches hide unlike numbers of tokens
             self.compute_loss_func = _mean_over_the_step
         self.data, self.how, self.run = data, how, run
         self.history, self.meter, self.validation, self.warm = history, meter, validation, warm
+        self.snapshots = snapshots
         self.on_step = on_step
         self.guard = Guard(how, run.path)
         self.num_pieces = 1
@@ -229,7 +232,8 @@ class CheckedTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load both; what the settings say about rate and decay holds, also where the checkpoint's run had others."""
-        asked = [{name: group[name] for name in _SETTINGS} for group in self.optimizer.param_groups]
+        groups = self.optimizer.param_groups
+        asked = [{name: group[name] for name in _SETTINGS if name in group} for group in groups]
         with _fitting(checkpoint):
             super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is None or self.is_deepspeed_enabled:
@@ -277,11 +281,11 @@ def _fitting(checkpoint: str | None) -> Iterator[None]:
 
 
 _SETTINGS = ("initial_lr", "betas", "eps", "weight_decay")
-"""What an optimiser's group holds that comes from the settings."""
+"""What an optimiser's group holds that comes from the settings; Adafactor's has no betas."""
 
 
 class _Watcher(TrainerCallback):
-    """Runs the clock, and sets the optimiser for warm steps."""
+    """Runs the clock, sets the optimiser for warm steps, and keeps snapshots."""
 
     def __init__(self, trainer: CheckedTrainer):
         self.trainer = trainer
@@ -302,3 +306,8 @@ class _Watcher(TrainerCallback):
         trainer = self.trainer
         if trainer.warm and trainer.warm.is_on(state.global_step):
             trainer.warm.after_step(trainer.optimizer, state.global_step)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.global_step in self.trainer.snapshots.steps:
+            with self.trainer.meter.paused():
+                self.trainer.snapshots.write(self.trainer, state.global_step)

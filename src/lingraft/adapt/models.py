@@ -17,11 +17,12 @@ from lingraft.errors import LingraftError
 def load_model(config: TrainConfig) -> Any:
     """Load the model of a config in float32, with the attention that its settings and the machine allow."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
+    from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM
     from transformers.utils import logging
 
     logging.disable_progress_bar()  # ours is the only bar
     kind = AutoModelForCausalLM if config.masking is None else AutoModelForMaskedLM
+    kind = kind if config.spans is None else AutoModelForSeq2SeqLM
     chosen = attention(config.training)
     try:
         return kind.from_pretrained(
@@ -53,10 +54,17 @@ def with_adapters(model: Any, lora: Lora, tags: TagIds | None) -> Any:
         lora_alpha=lora.alpha,
         use_dora=lora.dora,
         target_modules=targets,
-        task_type="CAUSAL_LM" if model.can_generate() else None,
+        task_type=_task(model),
         trainable_token_indices=rows or None,
     )
     return get_peft_model(model, adapters)
+
+
+def _task(model: Any) -> str | None:
+    """Return what peft calls the task of a model; None where its own class would only stand in the way."""
+    if not model.can_generate():
+        return None
+    return "SEQ_2_SEQ_LM" if model.config.is_encoder_decoder else "CAUSAL_LM"
 
 
 def save_model(
@@ -75,13 +83,14 @@ def save_model(
     lora = config.training.lora
     if lora is not None:
         if lora.keep_adapter:
-            _write(run / "adapter", model, tokenizer)
+            write_folder(run / "adapter", model, tokenizer)
         model = model.merge_and_unload()
     card = model_card(config, facts)
-    _write(run / "model", model, tokenizer, card, weights)
+    write_folder(run / "model", model, tokenizer, card, weights)
 
 
-def _write(folder: Path, model: Any, tokenizer: Any, card: str = "", weights: Any = None) -> None:
+def write_folder(folder: Path, model: Any, tokenizer: Any, card: str = "", weights: Any = None) -> None:
+    """Write a model and its tokenizer to `folder`, all at once; what was there is replaced."""
     temporary = folder.with_name(f".{folder.name}.tmp")
     for leftover in (temporary, folder):
         shutil.rmtree(leftover, ignore_errors=True)

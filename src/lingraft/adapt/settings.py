@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from lingraft.adapt.training import Training
 from lingraft.augment.masking import FRAME, Masking
 from lingraft.augment.operators import Insertion
+from lingraft.augment.span_corruption import SpanCorruption
 from lingraft.config import Config, InputPath, ModelName
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)] | None
@@ -44,7 +45,10 @@ class TrainConfig(Config):
     """Without weights a source's share goes with its number of tokens to this power; 0 gives all the same share."""
 
     masking: Masking | None = None
-    """What a masked model predicts; without it the model is a causal one and predicts the next token."""
+    """What a masked model predicts; without it and without spans the model is a causal one: the next token."""
+
+    spans: SpanCorruption | None = None
+    """What is hidden from an encoder-decoder model (T5, mT5, ByT5) in spans, which it predicts."""
 
     validation: list[Source] = []
     """Held-out corpora on which the loss is measured during training; their weights mean nothing."""
@@ -79,6 +83,26 @@ class TrainConfig(Config):
     def _a_frame_leaves_room(self) -> Self:
         if self.masking is not None and self.training.length <= FRAME:
             raise ValueError(f"training.length {self.training.length} holds no text: its frame takes {FRAME} tokens")
+        return self
+
+    @model_validator(mode="after")
+    def _spans_fit_the_rest(self) -> Self:
+        if self.spans is None:
+            return self
+        how = self.training
+        if self.masking is not None:
+            raise ValueError("masking is for masked models and spans for encoder-decoder models: give one of the two")
+        if how.separate_documents:
+            raise ValueError(
+                "separate_documents is not proven with spans: encoder, decoder and the attention between them would "
+                "each need a mask of their own: leave it out"
+            )
+        if how.packing != "wrapped":
+            raise ValueError("spans hide a share of whole sequences, without padding: set training.packing to wrapped")
+        if how.train_layers is not None:
+            raise ValueError("train_layers counts the layers of one stack, and spans train two: leave it out")
+        if how.length < 3:
+            raise ValueError(f"training.length {how.length} holds no text: a sentinel and the end take 2 tokens")
         return self
 
     @property

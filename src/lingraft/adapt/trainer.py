@@ -22,6 +22,7 @@ from lingraft.adapt.hub import push
 from lingraft.adapt.models import load_model, save_model, with_adapters
 from lingraft.adapt.settings import TrainConfig
 from lingraft.adapt.sharding import refuse_adapters, whole_weights
+from lingraft.adapt.snapshots import Snapshots
 from lingraft.adapt.throughput import Meter, flops_per_token, peak_flops
 from lingraft.adapt.tokens import add_tags, pad_vocabulary
 from lingraft.adapt.training import Training
@@ -36,7 +37,8 @@ from lingraft.progress import bar
 def train(config: TrainConfig, out: str | Path, *, overwrite: bool = False) -> dict[str, Any]:
     """Train a model in the run folder `out` and return its manifest; go on where an earlier call was stopped.
 
-    Writes model/ (weights, tokenizer, README.md), checkpoints/, log.jsonl and the tables `loss` and `validation`.
+    Writes model/ (weights, tokenizer, README.md), checkpoints/, snapshots/, log.jsonl and the tables `loss` and
+    `validation`.
     Raises LingraftError when model, tokenizer, corpus and length do not fit together, and before a step whose loss or
     gradient is not a number.
     """
@@ -89,12 +91,15 @@ def _train(config: TrainConfig, run: runs.Run) -> dict[str, Any]:
             meter=meter,
             validation=validation,
             warm=warm,
+            snapshots=Snapshots(how, run.path, tokenizer),
             on_step=lambda loss: shown.advance(how.log_every, f"{note}, loss {loss:.3f}"),
         )
         trainer.train(resume_from_checkpoint=str(found[0]) if found else None)
         if validation is not None:
             trainer.evaluate()
-    steps = trainer.state.global_step
+        steps, kept = trainer.state.global_step, trainer.snapshots.steps
+        if kept and steps not in kept:  # patience ended it
+            trainer.snapshots.write(trainer, steps)
     if steps < last:  # patience ended: less was read
         data = training_data(config, model, tokenizer, tags, steps * how.sequences_per_step)
     counters = _counters(how, data, history, steps)

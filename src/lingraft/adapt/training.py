@@ -92,6 +92,9 @@ class Training(Config):
     accumulation: Positive = 256
     """Batches that make one step."""
 
+    optimizer: Literal["adamw", "adafactor"] = "adamw"
+    """adafactor takes the rate as given (no relative steps, no first moment): T5's, there with 1e-3 or so."""
+
     learning_rate: Annotated[float, Field(gt=0)] = 5e-6
     """Highest learning rate."""
 
@@ -102,7 +105,7 @@ class Training(Config):
     """Steps over which the rate rises from zero; below 1 a share of all steps."""
 
     weight_decay: NotNegative = 0.1
-    """AdamW's weight decay."""
+    """Weight decay of either optimiser."""
 
     beta1: Probability = 0.9
     """AdamW's first moment."""
@@ -136,6 +139,9 @@ class Training(Config):
 
     keep_checkpoints: Positive = 1
     """Checkpoints that are kept."""
+
+    snapshot_every: Annotated[int | float, Field(gt=0)] | None = None
+    """Steps between two snapshots, below 1 a share of all steps: models that load, in out/snapshots/step-N."""
 
     start_from: InputPath | None = None
     """Checkpoint of another run to go on from: its weights, optimiser and step, with the settings given here."""
@@ -197,6 +203,10 @@ class Training(Config):
             raise ValueError(f"steps {self.steps} and tokens {self.tokens:,} are two budgets: give one")
         if self.warmup_steps > 1 and self.warmup_steps != int(self.warmup_steps):
             raise ValueError(f"warmup_steps {self.warmup_steps} is neither a number of steps nor a share below 1")
+        if (self.snapshot_every or 0) > 1 and self.snapshot_every != int(self.snapshot_every):
+            raise ValueError(f"snapshot_every {self.snapshot_every} is neither a number of steps nor a share below 1")
+        if self.optimizer == "adafactor" and self.rows.warm_steps:
+            raise ValueError("rows.warm_steps keeps all other weights as they are, which is proven for adamw only")
         if self.lora is not None and (self.train_layers is not None or not self.train_embeddings):
             raise ValueError("lora trains adapters only: leave out train_layers and train_embeddings, or lora")
         if self.patience is not None and self.validate_every is None:

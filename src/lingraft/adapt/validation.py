@@ -35,7 +35,7 @@ class Validation:
             tokens = read_manifest(source.encoded, "augment")["counters"]["tokens"]
             number = min(config.training.validation_sequences, max(1, tokens // config.training.length))
             data = training_data(alone, model, tokenizer, tags, number)
-            plain = source.insertion.operation == "none" and config.masking is None
+            plain = source.insertion.operation == "none" and config.masking is None and config.spans is None
             self.corpora[name] = Held(data, _bytes(data, tokenizer) if plain else None)
 
     def losses(self, trainer: Any) -> dict[str, dict[str, float]]:
@@ -81,6 +81,9 @@ def only(config: TrainConfig, source: Source) -> TrainConfig:
 
 
 def _sum_of_losses(trainer: Any, model: Any, batch: dict[str, Any], number: Any) -> Any:
+    if trainer.compute_loss_func is not None:
+        labels = batch.pop("labels")
+        return trainer.compute_loss_func(model(**batch), labels, 1)
     if trainer.model_accepts_loss_kwargs:
         return model(**batch, num_items_in_batch=1).loss.detach()
     return model(**batch).loss.detach() * number

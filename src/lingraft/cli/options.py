@@ -63,7 +63,7 @@ def carry_out(out: Path, verb: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return manifest
 
 
-def print_plan(stage: str, config: Any, out: Path) -> None:
+def print_plan(stage: str, config: Any, out: Path, state: str | None = None) -> None:
     """Print what a verb would do: the resolved config, its inputs with sizes, and the state of the output folder."""
     import yaml
 
@@ -81,7 +81,7 @@ def print_plan(stage: str, config: Any, out: Path) -> None:
             f"{identity['size'] / 1e6:,.1f} MB" if "size" in identity else f"run of '{identity.get('stage', 'files')}'"
         )
         print(f"input: {path} ({size})")
-    print(runs.state(out, stage, config))
+    print(state or runs.state(out, stage, config))
 
 
 def print_json(value: Any) -> None:

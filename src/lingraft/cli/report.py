@@ -14,8 +14,9 @@ def register(app: typer.Typer) -> None:
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder of any stage or workflow.")],
     out: Annotated[Path | None, typer.Option(help="File to write; default: report.html in the run folder.")] = None,
+    svg: Annotated[Path | None, typer.Option(help="Folder for the drawings as .svg files of their own.")] = None,
 ) -> None:
     """Write one self-contained HTML page about a run."""
     from lingraft.report import write
 
-    print(write(run, out))
+    print(write(run, out, svg=svg))

@@ -24,10 +24,14 @@ def run(
 ) -> None:
     """Carry out every stage that a recipe needs, skipping those already done."""
     from lingraft import report
+    from lingraft.config import read_yaml
     from lingraft.workflows.recipe import load_recipe
     from lingraft.workflows.run import STAGE
     from lingraft.workflows.run import run as library
 
+    if "matrix" in read_yaml(recipe):
+        _transfer(recipe, set_ or [], out, workers, dry_run=dry_run, overwrite=overwrite, quiet=quiet)
+        return
     config = load_recipe(recipe, set_ or [])
     if dry_run:
         options.print_plan(STAGE, config, out)
@@ -35,4 +39,20 @@ def run(
     manifest = options.carry_out(out, lambda: library(config, out, workers=workers, overwrite=overwrite, quiet=quiet))
     for note in manifest["notes"]:
         print(f"note: {note}")
+    print(f"report: {report.write(out)}")
+
+
+def _transfer(
+    recipe: Path, set_: list[str], out: Path, workers: int | None, *, dry_run: bool, overwrite: bool, quiet: bool
+) -> None:
+    """Carry out a recipe of the transfer lab."""
+    from lingraft import report
+    from lingraft.workflows import transfer
+
+    config = transfer.load_transfer(recipe, set_)
+    if dry_run:
+        for stage in transfer.stages(config, out):
+            print(f"{stage.name} -> {stage.folder}: {stage.state()}")
+        return
+    transfer.run(config, out, workers=workers, overwrite=overwrite, quiet=quiet)
     print(f"report: {report.write(out)}")

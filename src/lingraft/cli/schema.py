@@ -18,8 +18,15 @@ _CONFIGS = {
     "train": "lingraft.adapt:TrainConfig",
     "evaluate": "lingraft.evaluate:EvaluateConfig",
     "bits": "lingraft.evaluate.bits:BitsConfig",
+    "base": "lingraft.transfer.base:BaseConfig",
+    "matrix": "lingraft.transfer.matrix:MatrixConfig",
+    "analyse": "lingraft.transfer.analysis:AnalyseConfig",
+    "rank": "lingraft.transfer.ranking:RankConfig",
+    "translate": "lingraft.transfer.translation:TranslateConfig",
+    "tag": "lingraft.transfer.tagging:TagConfig",
     "reproduce": "lingraft.workflows.reproduce:LeiaConfig",
     "demo": "lingraft.workflows.demo:DemoConfig",
+    "corpora": "lingraft.transfer.corpora:CorporaConfig",
 }
 
 

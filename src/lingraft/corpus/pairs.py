@@ -118,7 +118,7 @@ def pairs(
         if run.complete:
             shutil.rmtree(work, ignore_errors=True)
             return run.manifest
-        reading = _Reading(config)
+        reading = PairReading(config)
         writing = _Writing(run.path, config.langs[0], config.langs[1], config.order, config.seed, _name(config))
         with run.timed("pairs"), progress.bar("pairs", None, "characters", quiet=quiet) as bar:
             results = engine.run(
@@ -151,7 +151,7 @@ def _name(config: PairsConfig) -> str:
     return " and ".join(path.name for path in (config.tsv, config.source, config.target) if path is not None)
 
 
-class _Reading:
+class PairReading:
     """The pairs of the input, what was left out of it, and how often a pair came again."""
 
     def __init__(self, config: PairsConfig):
@@ -168,16 +168,19 @@ class _Reading:
 
     def kept(self) -> Iterator[Pair]:
         """Give the pairs that have two different sentences of a sensible length, stripped."""
-        read = self._of_tsv(self.config.tsv) if self.config.tsv else self._of_files()
-        return islice(self._good(read), self.config.limit)
+        return islice(self._good(self.read()), self.config.limit)
+
+    def read(self) -> Iterator[Pair]:
+        """Give all pairs, stripped, also those that `kept` leaves out."""
+        found = self._of_tsv(self.config.tsv) if self.config.tsv else self._of_files()
+        return (Pair(line, *(side.strip() for side in sides)) for line, *sides in found)
 
     def num_repeated(self) -> int:
         """Return how many pairs have stood before; they are kept."""
         return len(self._seen) - len(np.unique(np.frombuffer(self._seen, np.uint64)))
 
-    def _good(self, read: Iterator[tuple[int, str, str]]) -> Iterator[Pair]:
-        for line, *sides in read:
-            pair = Pair(line, *(side.strip() for side in sides))
+    def _good(self, read: Iterator[Pair]) -> Iterator[Pair]:
+        for pair in read:
             reason = self._why_not(pair)
             if reason:
                 self.tally[reason] += 1

@@ -161,7 +161,7 @@ def _of_file(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[Do
     elif kind == "jsonl":
         yield from _of_json_lines(path, source, drops)
     elif source.documents == "line":
-        for number, line in _lines(path, source, drops):
+        for number, line in numbered_lines(path, source, drops):
             yield Document(f"{path.name}, line {number:,}", line)
     else:
         yield from _of_text(path, source, drops)
@@ -171,7 +171,7 @@ def _of_text(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[Do
     """Yield the blocks of a file, or all of it as one document."""
     held: list[str] = []
     size, first = 0, 1
-    for number, line in _lines(path, source, drops):
+    for number, line in numbered_lines(path, source, drops):
         if not line.strip() and source.documents == "block":
             if held:
                 yield Document(f"{path.name}, line {first:,}", "\n".join(held))
@@ -194,7 +194,7 @@ def _of_text(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[Do
 def _of_json_lines(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[Document]:
     import orjson
 
-    for number, line in _lines(path, source, drops):
+    for number, line in numbered_lines(path, source, drops):
         if not line.strip():
             continue
         try:
@@ -236,8 +236,8 @@ def _cure(fields: list[str]) -> str:
     return f"Say which field holds the text: field: NAME. There are: {', '.join(fields) or 'none'}."
 
 
-def _lines(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file with their numbers, the first is 1."""
+def numbered_lines(path: Path, source: TextSource, drops: Counter[str]) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file with their numbers, the first is 1; `source` says what a malformed one does."""
     problems: list[Problem] = []
     for number, line in enumerate(lines(path, drops, problems, max_bytes=MAX_DOCUMENT), start=1):
         try:

@@ -116,7 +116,7 @@ def nats(model: models.LoadedModel, texts: list[str], *, window: int, batch_size
     """Return for each text (sum of -ln p of its tokens, number of tokens), in the order of `texts`."""
     encoded = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
     eos = model.tokenizer.eos_token_id
-    pieces = [(index, ids, first) for index, held in enumerate(encoded) for ids, first in _windows(held, window, eos)]
+    pieces = [(index, ids, first) for index, held in enumerate(encoded) for ids, first in windows(held, window, eos)]
     pieces.sort(key=lambda piece: len(piece[1]))
     losses = np.zeros(len(texts))
     for start in range(0, len(pieces), batch_size):
@@ -149,7 +149,7 @@ def check_window(model: models.LoadedModel, window: int) -> None:
         )
 
 
-def _windows(ids: list[int], window: int, eos: int) -> Iterator[tuple[list[int], int]]:
+def windows(ids: list[int], window: int, eos: int) -> Iterator[tuple[list[int], int]]:
     """Cut EOS + ids into windows; give each with the place of the first token in it that is scored there."""
     tokens = [eos, *ids]
     scored = 1
@@ -175,12 +175,12 @@ def _losses(model: Any, batch: list[tuple[int, list[int], int]]) -> "list[float]
     inputs, scored = inputs.to(model.device), scored[:, 1:].to(model.device)
     with torch.inference_mode():
         logits = model(input_ids=inputs, use_cache=False).logits[:, :-1]
-        found = _token_losses(logits[scored], inputs[:, 1:][scored])
+        found = token_losses(logits[scored], inputs[:, 1:][scored])
     rows = scored.nonzero()[:, 0].cpu().numpy()
     return np.bincount(rows, found.double().cpu().numpy(), minlength=len(batch)).tolist()
 
 
-def _token_losses(logits: "torch.Tensor", targets: "torch.Tensor", size: int = 512) -> "torch.Tensor":
+def token_losses(logits: "torch.Tensor", targets: "torch.Tensor", size: int = 512) -> "torch.Tensor":
     """Return -ln p of each target (tokens,), in float32, from logits (tokens, vocabulary), some at a time."""
     import torch
     from torch.nn.functional import cross_entropy

@@ -2,20 +2,20 @@
 
 The lines are one SVG stretched to the page's width (strokes keep theirs); axes and names are text beside it. A line
 breaks where a value is missing. Long series are drawn thin in full and bold as a running mean, and both are thinned to
-what a screen can show; extremes survive the thinning.
+what a screen can show; extremes survive the thinning. Where rows have low and high, a band lies under the line.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lingraft.report import words
+from lingraft.report import frame, words
 from lingraft.report.charts import Palette, Scale, scale_of
+from lingraft.report.drawing import Drawing, text_width
+from lingraft.report.frame import HEIGHT, WIDTH, Frame, Label
 from lingraft.report.markup import Html, join, tag
 
-WIDTH, HEIGHT = 1000, 400
-"""The coordinates of the drawing, not pixels."""
 NAMED = 40
 """More series than this are drawn in grey, without a name at their end."""
 SMOOTHED = 8
@@ -37,6 +37,8 @@ class Series:
 
     name: str
     points: list[Point]
+    band: list[tuple[float, float, float]] = field(default_factory=list)
+    """x, low and high, sorted, where rows tell them."""
 
     @property
     def known(self) -> list[tuple[float, float]]:
@@ -45,64 +47,50 @@ class Series:
 
 
 def series_of(rows: Iterable[Mapping[str, Any]]) -> tuple[list[Series], int]:
-    """Sort rows (series, x, y) into series; also return how many rows have no x and cannot be placed."""
-    found: dict[str, list[Point]] = {}
+    """Sort rows (series, x, y, low, high) into series; also return how many rows have no x and cannot be placed."""
+    found: dict[str, Series] = {}
     nowhere = 0
     for row in rows:
-        x = words.finite(row.get("x"))
-        points = found.setdefault(str(row.get("series") or ""), [])
+        name = str(row.get("series") or "")
+        one = found.setdefault(name, Series(name, []))
+        x, y, low, high = (words.finite(row.get(key)) for key in ("x", "y", "low", "high"))
         if x is None:
             nowhere += 1
-        else:
-            points.append((x, words.finite(row.get("y"))))
-    return [Series(name, sorted(points, key=lambda point: point[0])) for name, points in found.items()], nowhere
+            continue
+        one.points.append((x, y))
+        if None not in (y, low, high) and low <= high:
+            one.band.append((x, low, high))
+    for one in found.values():
+        one.points.sort(key=lambda point: point[0])
+        one.band.sort()
+    return list(found.values()), nowhere
 
 
-def draw(series: Sequence[Series], title: str, palette: Palette) -> Html:
+def draw(series: Sequence[Series], title: str, palette: Palette) -> Drawing:
     """Draw `series` with their names at the end; `title` "loss by step" names the axes."""
     drawn = [one for one in series if one.known]
     if not drawn:
-        return tag("p", "Not one value of this curve is a finite number: nothing to draw.", class_="aside")
+        return Drawing(tag("p", "Not one value of this curve is a finite number: nothing to draw.", class_="aside"))
     xs = [x for one in drawn for x, _ in one.known]
     ys = [y for one in drawn for _, y in one.known]
+    reach = ys + [y for one in drawn for _, *ends in one.band for y in ends]
     across = scale_of(xs, log=_bunched(xs), rounded=False)
-    up = _roomy(scale_of(ys, log=min(ys) > 0 and max(ys) / min(ys) > 50, rounded=False))
+    up = frame.roomy(scale_of(reach, log=min(reach) > 0 and max(ys) / min(ys) > 50, rounded=False))
+    around = Frame(across, up, *frame.axis_names(title))
     named = drawn[:NAMED]
     smooth = len(drawn) <= SMOOTHED
     height = max(300, LINE * len(named) + 20)
-    y_name, _, x_name = title.rpartition(" by ")
+    bands = [_band(one, across, up, palette) for one in named if len(one.band) > 1]
     lines = [_line(one, across, up, palette, smooth, named=True) for one in reversed(named)]
     rest = [_line(one, across, up, palette, False, named=False) for one in drawn[NAMED:]]
-    grid = [tag("path", class_="grid", d=f"M0,{_y(up, tick):.1f}H{WIDTH}") for tick in up.ticks()]
-    y_ticks = [words.short(tick) for tick in up.ticks()]
     longest = max(len(one.name) for one in named)
-    box = f"0 0 {WIDTH} {HEIGHT}"
-    axes = [_axis_name(y_name or "value", up), _axis_name(x_name if y_name else "x", across)]
-    return tag(
-        "div",
-        tag("p", axes[0], class_="y-name"),
-        tag(
-            "div",
-            _ticks("y", [(f"top:{100 * (1 - up.share(t)):.2f}%", s) for t, s in zip(up.ticks(), y_ticks, strict=True)]),
-            tag(
-                "svg",
-                *grid,
-                *rest,
-                *lines,
-                class_="lines",
-                viewBox=box,
-                preserveAspectRatio="none",
-                role="img",
-                aria_label=_summary(drawn, axes),
-            ),
-            _ends(named, across, up, palette, height, smooth),
-            _ticks("x", [(f"left:{100 * across.share(t):.2f}%", words.short(t)) for t in across.ticks()]),
-            class_="plot",
-        ),
-        tag("p", axes[1], class_="x-name"),
-        class_="curve",
-        style=f"--height:{height}px;--ticks:{max(map(len, y_ticks), default=1)}ch;--name:{longest + 9}ch",
-    )
+    marks = [*rest, *bands, *lines]
+    ends = _ends(named, across, up, palette, height, smooth)
+    html = around.html(marks, _summary(drawn, around.axes), height=height, ends=ends, name=longest + 9)
+    room = round(min(220, max(text_width(one.name) for one in named) + 24))
+    places = spread_out([around.y(_end(one, smooth)[1]) / HEIGHT for one in named], 0.055, 1)
+    labels = [Label(one.name, palette.css(one.name), 1, place) for one, place in zip(named, places, strict=True)]
+    return Drawing(html, picture=around.picture(marks, labels, room))
 
 
 def notes(series: Sequence[Series], nowhere: int) -> list[str]:
@@ -119,6 +107,8 @@ def notes(series: Sequence[Series], nowhere: int) -> list[str]:
         said.append(f"{gaps:,} of {total:,} values are missing (NaN or infinite) and leave gaps.")
     if nowhere:
         said.append(f"{words.several(nowhere, 'row')} without a place on the x axis left out.")
+    if any(len(one.band) > 1 for one in drawn):
+        said.append("Bands are the intervals.")
     if empty := [one.name for one in series if not one.known]:
         said.append(f"Without any value: {words.listing(empty)}.")
     if len(drawn) > NAMED:
@@ -132,12 +122,10 @@ def _bunched(xs: Sequence[float]) -> bool:
     return min(xs) > 0 and max(xs) / min(xs) >= 100 and middle < 0.1 * max(xs)
 
 
-def _roomy(tight: Scale) -> Scale:
-    """Leave some room over and under the lines."""
-    if tight.log:
-        return Scale(tight.low / 1.1, tight.high * 1.1, log=True)
-    room = (tight.high - tight.low) / 25
-    return Scale(tight.low - room, tight.high + room)
+def _band(one: Series, across: Scale, up: Scale, palette: Palette) -> Html:
+    low = path([(x, y) for x, y, _ in one.band], across, up)
+    high = path([(x, y) for x, _, y in reversed(one.band)], across, up)
+    return tag("path", class_=f"band {palette.css(one.name)}", d=f"{low}L{high[1:]}z")
 
 
 def _line(one: Series, across: Scale, up: Scale, palette: Palette, smooth: bool, *, named: bool) -> Html:
@@ -268,14 +256,6 @@ def _ends(named: Sequence[Series], across: Scale, up: Scale, palette: Palette, h
             tag("ol", *labels, class_="ends"),
         ]
     )
-
-
-def _ticks(side: str, places: Sequence[tuple[str, str]]) -> Html:
-    return tag("div", *(tag("span", name, style=at) for at, name in places), class_=f"{side}-ticks", aria_hidden="true")
-
-
-def _axis_name(name: str, scale: Scale) -> str:
-    return f"{name} (log scale)" if scale.log else name
 
 
 def _summary(drawn: Sequence[Series], axes: Sequence[str]) -> str:

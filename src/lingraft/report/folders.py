@@ -23,6 +23,8 @@ class Table:
     title: str
     note: str
     rows: list[dict[str, Any]]
+    extra: dict[str, Any] = field(default_factory=dict)
+    """What a kind needs once: a unit, a fitted line, a tree."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,8 @@ def _read_table(path: Path) -> Table:
             "Move the file out of tables/, or repeat the run that wrote it.",
         )
     title = str(held.get("title") or path.stem.replace("_", " "))
-    return Table(path.stem, str(held.get("kind") or "table"), title, str(held.get("note") or ""), rows)
+    extra = {key: value for key, value in held.items() if key not in ("kind", "title", "note", "rows")}
+    return Table(path.stem, str(held.get("kind") or "table"), title, str(held.get("note") or ""), rows, extra)
 
 
 def _last_event(log: Path) -> dict[str, Any] | None:

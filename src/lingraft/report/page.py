@@ -8,12 +8,15 @@ import base64
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
+from pathlib import PurePosixPath
 from typing import Any
 
 from lingraft import __version__
-from lingraft.report import charts, curves, examples, tables, words
+from lingraft.report import charts, headline, shades, tables, words
 from lingraft.report.charts import Palette
-from lingraft.report.folders import Folder, Table
+from lingraft.report.figures import details, figure, named, score_table, spoken
+from lingraft.report.folders import Folder
+from lingraft.report.headline import Told
 from lingraft.report.markup import Child, Html, join, tag
 
 _STAGES = {
@@ -24,18 +27,26 @@ _STAGES = {
     "augment": "A corpus was encoded for one tokenizer, with names of entities kept beside their mentions.",
     "train": "The training of a language model was continued on encoded text.",
     "evaluate": "A language model answered questions, and its answers were scored.",
+    "transfer corpora": "Text of many languages was split by verse: what one may learn from, none is asked.",
+    "transfer base": "The model was trained from which every donor starts.",
+    "transfer matrix": "A model was trained on each donor language, and scored on each recipient before and after.",
+    "transfer analyse": "Which donor helps which recipient, and what goes with it.",
+    "transfer rank": "Donors were chosen for recipients never seen, and the choices compared with what was measured.",
+    "transfer translate": "Each donor’s model was trained to translate, and its translations were scored.",
+    "transfer tag": "Each donor’s model was trained to tag parts of speech, and scored on other languages.",
     "demo": "The whole story on a small invented world: its dumps were read, a model was trained on the text with and "
     "without grafted names, and asked what it had learnt.",
     "run": "All stages of a recipe, from the dump to the scores.",
 }
 _KNOWN = {"schema", "stage", "config_hash", "config", "identity", "inputs", "versions", "counters", "timings"}
-_SCORE_COLUMNS = ["group", "label", "value", "low", "high", "chance"]
 
 
 def page(outer: Folder) -> str:
     """Return the whole document for `outer` and the runs inside it."""
     palette = Palette()
-    title = f"{_named(outer.stage)} · {outer.name}"
+    shown = headline.shown(outer)
+    told = {source for one in shown for source in one.sources}
+    title = f"{named(outer.stage)} · {outer.name}"
     style, script = (
         (files("lingraft.report") / name).read_text(encoding="utf-8") for name in ("style.css", "script.js")
     )
@@ -48,28 +59,27 @@ def page(outer: Folder) -> str:
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="generator", content=f"lingraft {__version__}"),
         tag("title", title),
-        tag("style", Html(style)),
+        tag("style", Html(style + shades.css())),
     )
     body = tag(
         "body",
         _header(outer),
         tag(
             "main",
-            _headline(outer, palette),
-            _tables(outer, palette),
+            headline.section(shown, palette),
+            _tables(outer, palette, told),
             _counters(outer, "h2"),
             _overview(outer),
-            *(_inner(folder, index, palette) for index, folder in enumerate(outer.inner)),
+            *(
+                _inner(folder, folders, index, palette, told)
+                for index, (folder, folders) in enumerate(_nested(outer.inner))
+            ),
             tag("section", tag("h2", "To repeat it"), *_means(outer, opened=True), _versions(outer)),
         ),
         tag("footer", tag("p", f"Written by lingraft {__version__}. One file; it loads nothing.")),
         tag("script", Html(script)),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
-
-
-def _named(stage: str) -> str:
-    return stage[:1].upper() + stage[1:]
 
 
 def _header(outer: Folder) -> Html:
@@ -80,7 +90,7 @@ def _header(outer: Folder) -> Html:
     return tag(
         "header",
         tag("p", tag("span", "lingraft report"), tag("button", "Dark", type="button", id="theme", hidden=True)),
-        tag("h1", _named(outer.stage), " ", tag("span", outer.name, dir="auto")),
+        tag("h1", named(outer.stage), " ", tag("span", outer.name, dir="auto")),
         tag("p", sentence, f"{inside}{state}" if inside else None, class_="lede"),
         tag("p", join(_facts(outer), " · "), class_="facts"),
         _unfinished(outer),
@@ -114,44 +124,6 @@ def _unfinished(folder: Folder) -> Html | None:
     )
 
 
-def _headline(outer: Folder, palette: Palette) -> Html | None:
-    """Scores and curves first: the outer run's own or, where it has none, those of the runs inside it together."""
-    drawn: list[Child] = [_scores(table, palette, chart=True) for table in outer.tables if table.kind == "scores"]
-    if not drawn and (rows := _together(outer.inner, "scores", ("group", "label"))):
-        drawn.append(_scores(Table("scores", "scores", "Scores", "", rows), palette, chart=True))
-    if not any(table.kind == "curve" for table in outer.tables):
-        for name, title in _shared_curves(outer.inner).items():
-            rows = _together(outer.inner, "curve", ("series",), name)
-            drawn.append(_curve(Table(name, "curve", title, "", rows), palette))
-    return tag("section", tag("h2", "Results"), *drawn) if drawn else None
-
-
-def _shared_curves(inner: Sequence[Folder]) -> dict[str, str]:
-    """Return name and title of the curves that more than one run has."""
-    found = [(table.name, table.title) for folder in inner for table in folder.tables if table.kind == "curve"]
-    return {name: title for name, title in found if sum(other == name for other, _ in found) > 1}
-
-
-def _together(inner: Sequence[Folder], kind: str, key: Sequence[str], name: str | None = None) -> list[dict[str, Any]]:
-    """Put the rows of the inner runs' tables together; where two runs use one key, the run's name is added to it."""
-    rows = [
-        (folder.name, row)
-        for folder in inner
-        for table in folder.tables
-        if table.kind == kind and name in (None, table.name)
-        for row in table.rows
-    ]
-    owners: dict[tuple[str, ...], set[str]] = {}
-    for run, row in rows:
-        owners.setdefault(tuple(str(row.get(part)) for part in key), set()).add(run)
-    contested = {str(known[-1]) for known, runs in owners.items() if len(runs) > 1}
-    last = key[-1]
-    return [
-        row | {last: f"{row.get(last)} ({run})" if str(row.get(last)) in contested else row.get(last)}
-        for run, row in rows
-    ]
-
-
 def _overview(outer: Folder) -> Html | None:
     if not outer.inner:
         return None
@@ -160,10 +132,10 @@ def _overview(outer: Folder) -> Html | None:
             "tr",
             tag("td", tag("a", folder.name, href=f"#run-{index}")),
             tag("td", folder.stage),
-            tag("td", "finished" if folder.finished else tag("b", "not finished")),
+            tag("td", "finished" if folder.finished else tag("b", "not finished"), _inside(folders)),
             tag("td", _took(folder), class_="number", data_value=_part(folder, "timings").get("total_seconds", -1)),
         )
-        for index, folder in enumerate(outer.inner)
+        for index, (folder, folders) in enumerate(_nested(outer.inner))
     ]
     head = [tag("th", name, scope="col") for name in ("run", "stage", "state")]
     table = tag(
@@ -175,105 +147,65 @@ def _overview(outer: Folder) -> Html | None:
     return tag("section", tag("h2", "The runs"), tables.scrolling(table, "The runs inside this one"))
 
 
+def _nested(inner: Sequence[Folder]) -> list[tuple[Folder, list[Folder]]]:
+    """Return each run that lies in no other of these, with the runs inside it; both keep their order."""
+    names = {folder.name for folder in inner}
+    found: dict[str, tuple[Folder, list[Folder]]] = {}
+    for folder in inner:
+        if not _holders(folder) & names:
+            found[folder.name] = folder, []
+    for folder in inner:
+        if over := _holders(folder) & names:
+            found[min(over, key=len)][1].append(folder)
+    return list(found.values())
+
+
+def _holders(folder: Folder) -> set[str]:
+    """Return the names of the folders around this one: of "corpora/languages/quc", corpora and corpora/languages."""
+    return {str(path) for path in PurePosixPath(folder.name).parents} - {"."}
+
+
+def _inside(folders: Sequence[Folder]) -> str | None:
+    if not folders:
+        return None
+    begun = sum(not folder.finished for folder in folders)
+    return f", {words.several(len(folders), 'run')} inside" + (f", {begun} of them not finished" if begun else "")
+
+
 def _took(folder: Folder) -> str:
     seconds = words.finite(_part(folder, "timings").get("total_seconds"))
     return words.MISSING if seconds is None else words.duration(seconds)
 
 
-def _inner(folder: Folder, index: int, palette: Palette) -> Html:
+def _inner(folder: Folder, folders: Sequence[Folder], index: int, palette: Palette, told: Told) -> Html:
+    """Draw an inner run; those inside it are folded, and shorter: their settings follow from its own."""
+    inside = [tag("section", *_parts(one, palette, told)) for one in folders]
     return tag(
         "section",
-        tag("h2", folder.name, " ", tag("span", folder.stage)),
-        tag("p", join(_facts(folder), " · "), class_="facts"),
-        _unfinished(folder),
-        *(_scores(table, palette, chart=False) for table in folder.tables if table.kind == "scores"),
-        _tables(folder, palette),
-        _counters(folder, "h3"),
+        *_parts(folder, palette, told),
+        details(f"{words.several(len(folders), 'run')} inside", join(inside)) if inside else None,
         *_means(folder, opened=False),
         id=f"run-{index}",
     )
 
 
-def _tables(folder: Folder, palette: Palette) -> Html:
-    """Draw all tables but the scores, which stand first."""
-    return join(_table(table, palette) for table in folder.tables if table.kind != "scores")
+def _parts(folder: Folder, palette: Palette, told: Told) -> Iterable[Child]:
+    scores = [table for table in folder.tables if table.kind == "scores" and (folder.name, table.name) not in told]
+    rest = told | {(folder.name, table.name) for table in scores}
+    drawn = [named(table.title) for table in folder.tables if (folder.name, table.name) in told]
+    yield tag("h2", folder.name, " ", tag("span", folder.stage))
+    yield tag("p", join(_facts(folder), " · "), class_="facts")
+    yield _unfinished(folder)
+    if drawn:
+        yield tag("p", "Under ", tag("a", "Results", href="#results"), f": {'; '.join(drawn)}.", class_="aside")
+    yield from (score_table(table) for table in scores)
+    yield _tables(folder, palette, rest)
+    yield _counters(folder, "h3")
 
 
-def _table(table: Table, palette: Palette) -> Html:
-    if table.kind == "curve" and all("x" in row and "y" in row for row in table.rows):
-        return _curve(table, palette)
-    if table.kind == "examples":
-        return _figure(table, examples.draw(table.rows))
-    if table.kind == "counts" and all({"name", "value"} == row.keys() for row in table.rows):
-        known = [(str(row["name"]), value) for row in table.rows if (value := words.finite(row["value"])) is not None]
-        without = [str(row["name"]) for row in table.rows if words.finite(row["value"]) is None]
-        drawing = charts.bars(known) if charts.tells(known) else tables.pairs(dict(_spoken(known)), table.title)
-        return _figure(table, drawing, f"Without a value: {words.listing(without)}." if without else "")
-    return _figure(table, tables.table(table.rows, table.title))
-
-
-def _figure(table: Table, drawing: Html, *notes: str) -> Html:
-    said = " ".join(part for part in (table.note, *notes) if part)
-    return tag(
-        "figure",
-        tag("figcaption", tag("h3", _named(table.title), dir="auto"), tag("p", said, dir="auto") if said else None),
-        drawing,
-        class_=table.kind if table.kind in ("scores", "curve", "examples", "counts") else "table",
-    )
-
-
-def _scores(table: Table, palette: Palette, *, chart: bool) -> Html:
-    columns = [*_SCORE_COLUMNS, *dict.fromkeys(key for row in table.rows for key in row if key not in _SCORE_COLUMNS)]
-    columns = [name for name in columns if name != "signature" and any(name in row for row in table.rows)]
-    values = tables.table(table.rows, table.title, columns=columns)
-    signed = _signatures(table.rows)
-    if not chart:
-        return _figure(table, join([values, signed]))
-    gone = sum(words.finite(row.get("value")) is None for row in table.rows)
-    how = "Dots are the values, lines their intervals, the dashed line is chance."
-    notes = [how, f"{words.several(gone, 'score')} without a value."] if gone else [how]
-    drawing = charts.scores(table.rows, palette)
-    return _figure(table, join([drawing, _details("The values as a table", values), signed]), *notes)
-
-
-def _signatures(rows: Sequence[Mapping[str, Any]]) -> Html | None:
-    """Say under which conditions each score was measured; scores of one signature stand together."""
-    signed: dict[str, list[str]] = {}
-    for row in rows:
-        if row.get("signature"):
-            name = " / ".join(str(row[key]) for key in ("group", "label") if row.get(key))
-            signed.setdefault(_signature(row["signature"]), []).append(name)
-    if not signed:
-        return None
-    terms = [join([tag("dt", ", ".join(names)), tag("dd", tag("code", text))]) for text, names in signed.items()]
-    return _details(f"Signatures ({len(signed)})", tag("dl", *terms, class_="signatures"))
-
-
-def _signature(value: Any) -> str:
-    if not isinstance(value, Mapping):
-        return str(value)
-    return " | ".join(f"{name}:{part}" for name, part in tables.flat(value).items())
-
-
-def _curve(table: Table, palette: Palette) -> Html:
-    series, nowhere = curves.series_of(table.rows)
-    drawing = curves.draw(series, table.title, palette)
-    values = tables.table([_ends_of(one) for one in series], f"{table.title}, first and last values")
-    notes = curves.notes(series, nowhere)
-    return _figure(table, join([drawing, _details("First, lowest, highest and last values", values)]), *notes)
-
-
-def _ends_of(one: curves.Series) -> dict[str, Any]:
-    ys = [y for _, y in one.known]
-    return {
-        "series": one.name,
-        "points": len(one.points),
-        "missing": len(one.points) - len(ys),
-        "first": ys[0] if ys else None,
-        "lowest": min(ys, default=None),
-        "highest": max(ys, default=None),
-        "last": ys[-1] if ys else None,
-    }
+def _tables(folder: Folder, palette: Palette, told: Told) -> Html:
+    """Draw the tables that the headline has not drawn."""
+    return join(figure(table, palette) for table in folder.tables if (folder.name, table.name) not in told)
 
 
 def _counters(folder: Folder, heading: str) -> Html | None:
@@ -293,9 +225,7 @@ def _counters(folder: Folder, heading: str) -> Html | None:
     if not single and not groups:
         return None
     drawn = [
-        tag(
-            "figure", tag("figcaption", tag("h4", _named(name).replace("_", " "))), charts.bars(_spoken(values.items()))
-        )
+        tag("figure", tag("figcaption", tag("h4", named(name).replace("_", " "))), charts.bars(spoken(values.items())))
         for name, values in groups.items()
     ]
     return tag(
@@ -306,24 +236,20 @@ def _counters(folder: Folder, heading: str) -> Html | None:
     )
 
 
-def _spoken(values: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-    return [(name.replace("_", " "), value) for name, value in values]
-
-
 def _means(folder: Folder, *, opened: bool) -> Iterable[Html]:
     """Settings, inputs, timings and whatever else the manifest holds, folded where the run is not the outer one."""
     if config := folder.record.get("config"):
         settings = tables.flat(config)
-        yield _details(f"Settings ({len(settings)})", tables.pairs(settings, "Settings"), opened=opened)
+        yield details(f"Settings ({len(settings)})", tables.pairs(settings, "Settings"), opened=opened)
     if inputs := folder.record.get("inputs"):
         rows = [_input(item) for item in inputs]
-        yield _details(f"Inputs ({len(rows)})", tables.table(rows, "Inputs"), opened=opened)
+        yield details(f"Inputs ({len(rows)})", tables.table(rows, "Inputs"), opened=opened)
     if parts := _part(folder, "timings").get("parts"):
-        bars = charts.bars(_spoken(parts.items()), words.duration)
-        yield _details("Where the time went", bars, opened=opened)
+        bars = charts.bars(spoken(parts.items()), words.duration)
+        yield details("Where the time went", bars, opened=opened)
     told = {table.name for table in folder.tables}
     if more := {key: value for key, value in folder.record.items() if key not in _KNOWN | told}:
-        yield _details("More from the manifest", tables.pairs(more, "More from the manifest"), opened=opened)
+        yield details("More from the manifest", tables.pairs(more, "More from the manifest"), opened=opened)
 
 
 def _input(item: Mapping[str, Any]) -> dict[str, Any]:
@@ -349,14 +275,10 @@ def _versions(outer: Folder) -> Html | None:
         else "; ".join(f"{v} ({words.listing(n)})" for v, n in found.items())
         for package, found in used.items()
     }
-    return _details("Versions", tables.pairs(shown, "Versions"), opened=True) if shown else None
+    return details("Versions", tables.pairs(shown, "Versions"), opened=True) if shown else None
 
 
 def _part(folder: Folder, name: str) -> dict[str, Any]:
     """A mapping inside the record; an unfinished run has no counters and no timings."""
     value = folder.record.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _details(summary: str, inner: Html, *, opened: bool = False) -> Html:
-    return tag("details", tag("summary", summary), inner, open=opened)

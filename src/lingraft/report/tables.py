@@ -7,12 +7,19 @@ from lingraft.report import words
 from lingraft.report.markup import Child, Html, join, tag
 
 MAX_ROWS = 200
+MAX_CELLS = 1500
+"""A table of few columns shows more rows, up to so many cells."""
+TALL = 30
+"""Rows from which a table scrolls in a box of its own, with its head in sight."""
 LONG = 120
 """Characters from which a value is folded."""
 
 
 def table(rows: Sequence[Mapping[str, Any]], title: str, *, columns: Iterable[str] | None = None) -> Html:
-    """Draw `rows`, at most MAX_ROWS of them; the columns are all keys in the order in which they first appear."""
+    """Draw `rows`, the first MAX_ROWS of them, or MAX_CELLS cells where that is more.
+
+    The columns are all keys in the order in which they first appear.
+    """
     names = list(columns) if columns is not None else list(dict.fromkeys(key for row in rows for key in row))
     if not rows or not names:
         return tag("p", "No rows.", class_="aside")
@@ -22,14 +29,18 @@ def table(rows: Sequence[Mapping[str, Any]], title: str, *, columns: Iterable[st
         if all(words.missing(row.get(name)) or words.finite(row.get(name)) is not None for row in rows)
     }
     head = tag("tr", *(tag("th", name.replace("_", " "), scope="col", class_=_align(name, numeric)) for name in names))
-    shown = rows[:MAX_ROWS]
+    shown = rows[: max(MAX_ROWS, MAX_CELLS // len(names))]
     decimals = {name: _decimals(name, [row.get(name) for row in shown]) for name in numeric}
     body = [tag("tr", *(_cell(name, row.get(name), numeric, decimals) for name in names)) for row in shown]
     left_out = len(rows) - len(body)
     note = f"The first {len(body)} of {len(rows):,} rows; {left_out:,} are left out here and stand in the run folder."
     return join(
         [
-            scrolling(tag("table", tag("thead", head), tag("tbody", *body), class_="sortable"), title),
+            scrolling(
+                tag("table", tag("thead", head), tag("tbody", *body), class_="sortable"),
+                title,
+                css="scroll tall" if len(body) > TALL else "scroll",
+            ),
             tag("p", note, class_="aside") if left_out else None,
         ]
     )
@@ -52,8 +63,10 @@ def _cell(name: str, value: Any, numeric: set[str], decimals: Mapping[str, int |
         return tag("td", words.MISSING, class_=_align(name, numeric), title="no value")
     places = decimals.get(name)
     shown = words.cell(name, value) if places is None else f"{value:,.{places}f}"
-    raw = value if name in numeric else None
-    return tag("td", folded(shown), class_=_align(name, numeric), data_value=raw, dir="auto")
+    if name in numeric:
+        raw = None if shown == str(value) else value  # the script reads a plain number from its text
+        return tag("td", shown, class_="number", data_value=raw)
+    return tag("td", folded(shown), dir="auto")
 
 
 def pairs(values: Mapping[str, Any], title: str) -> Html:
@@ -83,6 +96,6 @@ def folded(value: str) -> Child:
     return tag("details", tag("summary", value[: LONG - 40] + " …"), tag("div", value), class_="long")
 
 
-def scrolling(inner: Html, title: str) -> Html:
+def scrolling(inner: Html, title: str, css: str = "scroll") -> Html:
     """Let a wide element scroll in its own box; the keyboard can reach the box."""
-    return tag("div", inner, class_="scroll", tabindex="0", role="region", aria_label=title)
+    return tag("div", inner, class_=css, tabindex="0", role="region", aria_label=title)

@@ -39,6 +39,12 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def decimals(values: Iterable[float]) -> int:
+    """Return how many decimals, at most 4, tell three digits of the largest of `values`."""
+    largest = max(map(abs, values), default=0.0)
+    return 2 if largest == 0 else max(0, min(4, 2 - math.floor(math.log10(largest))))
+
+
 def short(value: float) -> str:
     """Write the number of a tick: 20,000 is 20k."""
     for unit, factor in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

@@ -9,12 +9,13 @@ positive where the donor helps: what the base needs less what the base needs aft
 """
 
 import csv
+import io
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,13 +26,14 @@ STAGE = "transfer matrix"
 BITS, LOG_PERPLEXITY = "bits per byte", "log perplexity"
 
 COLUMNS = {
-    "donor": ("donor", "source", "train"),
-    "recipient": ("recipient", "target", "test"),
-    "before": ("before", "zeroshot", "base"),
-    "after": ("after", "finetuned", "trained"),
+    "donor": ("donor", "source", "transfer", "train"),
+    "recipient": ("recipient", "target", "task", "test"),
+    "before": ("perplexitybefore", "zeroshot", "before", "base"),
+    "after": ("perplexityafter", "after", "finetuned", "trained"),
     "seed": ("seed", "run"),
 }
-"""Names that a table's columns may have, without case, blanks, - and _."""
+"""Names that a table's columns may have, without case, blanks, - and _; the first that is there counts. The words
+language and perplexity may follow. Perplexities come first: beside them a run of ours has bits per byte."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ class Cell(NamedTuple):
 
 
 def read_results(path: str | Path) -> Results:
-    """Read a finished run of `transfer matrix`, or a table with a header (.csv, .tsv).
+    """Read a finished run of `transfer matrix`, or a table with a header; commas, semicolons or tabs part its columns.
 
-    Raises LingraftError that names file and line: a column that is not there, text in place of a number, a perplexity
-    of zero or less, the same cell twice, no cell at all.
+    Raises LingraftError that names file and line: a column that is not there or there twice, a line with other fields
+    than the header, text in place of a number, a perplexity of zero or less, the same cell twice, no cell at all.
     """
     path = Path(path)
     if path.is_dir():
@@ -110,11 +112,19 @@ def _results(cells: Iterator[Cell], unit: str, name: str) -> Results:
 
 
 def _of_run(path: Path) -> Iterator[Cell]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns = ["donor", "recipient", "seed", "before", "after"]
-    for number, row in enumerate(pq.read_table(path, columns=columns).to_pylist(), start=1):
-        yield Cell(f"{path}, row {number:,}", *(row[name] for name in columns))
+    try:
+        rows = pq.read_table(path, columns=columns).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise LingraftError(
+            f"cannot read {path}", " ".join(str(error).split()), "Repeat the run of `transfer matrix`."
+        ) from None
+    for number, row in enumerate(rows, start=1):
+        before, after = (math.nan if row[name] is None else row[name] for name in ("before", "after"))
+        yield Cell(f"{path}, row {number:,}", row["donor"], row["recipient"], row["seed"], before, after)
 
 
 def _of_table(path: Path) -> Iterator[Cell]:
@@ -125,24 +135,57 @@ def _of_table(path: Path) -> Iterator[Cell]:
             f"cannot read {path}", str(error), "Give a folder of a matrix, or a table in UTF-8."
         ) from None
     first = text.partition("\n")[0]
-    rows = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=first.count))
-    names = _columns(rows.fieldnames or [], path)
-    for row in rows:
-        if not any(row.values()):
-            continue
-        place = f"{path}, line {rows.line_num:,}"
-        donor, recipient = ((row[names[kind]] or "").strip() for kind in ("donor", "recipient"))
-        if not donor or not recipient:
-            raise LingraftError(f"{place}: no donor or no recipient", cure="Each line names both.")
-        seed = int(_number(row, names["seed"], place)) if "seed" in names else 0
-        before, after = (_log(_number(row, names[kind], place), names[kind], place) for kind in ("before", "after"))
-        yield Cell(place, donor, recipient, seed, before, after)
+    mark = max(",;\t", key=first.count)
+    rows = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
+    try:
+        names = _columns(rows.fieldnames or [], path)
+        for row in rows:
+            place = f"{path}, line {rows.line_num:,}"
+            if None in row or None in row.values():
+                raise LingraftError(
+                    f"{place}: {'more' if None in row else 'fewer'} fields than in the header",
+                    "The line is cut off, or a field with the mark between columns in it is not quoted.",
+                    "Mend the line.",
+                )
+            if any(value.strip() for value in row.values()):
+                yield _cell(row, names, place, decimal="," if mark == ";" else ".")
+    except csv.Error as error:
+        raise LingraftError(
+            f"{path}, line {rows.line_num + 1:,}: {error}", cure="Give a table of text, one line a cell."
+        ) from None
+
+
+def _cell(row: Mapping[str, str], names: Mapping[str, str], place: str, decimal: str) -> Cell:
+    donor, recipient = (row[names[kind]].strip() for kind in ("donor", "recipient"))
+    if not donor or not recipient:
+        raise LingraftError(f"{place}: no donor or no recipient", cure="Each line names both.")
+    seed = _number(row[names["seed"]], names["seed"], place, decimal) if "seed" in names else 0.0
+    if not seed.is_integer():
+        raise LingraftError(
+            f"{place}: {names['seed']} is {row[names['seed']]!r}, and no whole number", cure="Number the seeds."
+        )
+    before, after = (
+        _log(_number(row[names[kind]], names[kind], place, decimal), names[kind], place) for kind in ("before", "after")
+    )
+    return Cell(place, donor, recipient, int(seed), before, after)
 
 
 def _columns(header: Sequence[str], path: Path) -> dict[str, str]:
     """Return kind -> the name that the table gives it."""
-    plain = {"".join(letter for letter in name.lower() if letter.isalnum()): name for name in header}
-    found = {kind: plain[name] for kind, names in COLUMNS.items() for name in names if name in plain}
+    plain: dict[str, str] = {}
+    for name in header:
+        key = "".join(letter for letter in name.lower() if letter.isalnum())
+        for word in ("language", "perplexity", "ppl"):
+            key = key.removesuffix(word) or key
+        if key in plain and any(key in names for names in COLUMNS.values()):
+            raise LingraftError(
+                f"{path} has two columns for one thing: '{plain[key]}' and '{name}'", cure="Leave one, or rename it."
+            )
+        plain[key] = name
+    found: dict[str, str] = {}
+    for kind, names in COLUMNS.items():
+        if held := [plain[name] for name in names if name in plain]:
+            found[kind] = held[0]
     for kind in ("donor", "recipient", "before", "after"):
         if kind not in found:
             hint = did_you_mean(kind, header)
@@ -154,15 +197,20 @@ def _columns(header: Sequence[str], path: Path) -> dict[str, str]:
     return found
 
 
-def _number(row: Mapping[str, Any], name: str, place: str) -> float:
+def _number(text: str, name: str, place: str, decimal: str) -> float:
     """Return a number; NaN for an empty field, and for the ways in which tables say that there is none."""
-    text = (row[name] or "").strip()
+    text = text.strip()
     if text.lower() in ("", "-", "na", "n/a", "nan", "none", "null"):
         return math.nan
     try:
-        return float(text)
+        if "_" in text:  # Python reads 1_5 as 15
+            raise ValueError
+        return float(text.replace(decimal, ".") if decimal not in text.replace(decimal, "", 1) else text)
     except ValueError:
-        raise LingraftError(f"{place}: {name} is {text!r}, not a number", cure="Leave it empty if unknown.") from None
+        raise LingraftError(
+            f"{place}: {name} is {text!r}, not a number",
+            cure="Write plain numbers, as 12.5, without signs for thousands or per cent; leave empty what is unknown.",
+        ) from None
 
 
 def _log(perplexity: float, name: str, place: str) -> float:

@@ -10,12 +10,13 @@ from lingraft.adapt.settings import Weight
 from lingraft.adapt.tiny import Tiny
 from lingraft.augment import Insertion
 from lingraft.augment.masking import Masking
+from lingraft.augment.span_corruption import SpanCorruption
 from lingraft.config import Config, InputPath, InputPaths, ModelName, Names, Probability, load
 from lingraft.corpus import BuildConfig, PairsConfig
 from lingraft.evaluate import EvaluateConfig
 
 TINY = "tiny"
-"""In place of a model: train a tokenizer on the corpus and make a small random Llama."""
+"""In place of a model: train a tokenizer on the corpus and make a small random model."""
 
 
 PLAIN_TEXT = Insertion(operation="none")
@@ -90,7 +91,7 @@ class Recipe(Config):
     """Model to adapt: a folder, a name on the Hugging Face hub, or "tiny"."""
 
     tiny: Tiny = Tiny()
-    """Sizes of the model that "tiny" makes."""
+    """Architecture and sizes of the model that "tiny" makes."""
 
     corpus: BuildConfig
     """The wiki and its sources of names."""
@@ -105,7 +106,10 @@ class Recipe(Config):
     """Without weights a corpus' share goes with its number of tokens to this power; 0 gives all the same share."""
 
     masking: Masking | None = None
-    """What a masked model predicts; without it the model is a causal one."""
+    """What a masked model predicts; without it and without spans the model is a causal one."""
+
+    spans: SpanCorruption | None = None
+    """What is hidden from an encoder-decoder model in spans, which it predicts."""
 
     train: Training = Training()
     """How both models, with names and on plain text, are trained."""
@@ -115,8 +119,13 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _the_settings_fit_together(self) -> Self:
-        if self.masking is not None and self.model == TINY:
-            raise ValueError('model "tiny" is a causal one, and masking trains masked ones: name a model such as XLM-R')
+        fitting = "roberta" if self.masking is not None else "llama" if self.spans is None else "t5"
+        if self.model == TINY and self.tiny.architecture != fitting:
+            trained = {"roberta": "masking trains", "t5": "spans train", "llama": "without masking or spans you train"}
+            raise ValueError(
+                f'model "tiny" is a {self.tiny.architecture}, and {trained[fitting]} a {fitting}: '
+                f"say tiny.architecture: {fitting}, or name a model"
+            )
         weights = [self.augment.weight, *(further.weight for further in self.mix)]
         if None in weights and any(weight is not None for weight in weights):
             raise ValueError(

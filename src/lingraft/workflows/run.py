@@ -130,6 +130,7 @@ def _training(
         "sources": sources,
         "temperature": recipe.temperature,
         "masking": recipe.masking,
+        "spans": recipe.spans,
         "validation": list(validation),
         "training": recipe.train,
     }
