@@ -9,6 +9,10 @@ fewest CPU seconds count. The first plan is part of what is timed.
 LEIA's loop is made again from its description: articles lie in an Arrow table of `datasets` and are read one by one
 in shuffled order, as Python lists; names are put in token by token; lists are joined and cut, one process. "copy"
 widens and copies as many tokens, twice, and does nothing else: what any loader that hands out ids and labels has to do.
+The second table hides spans in the sequences, in batches of 16 at length 512: ours, and the way of the T5 script of
+transformers' Flax examples, made again from its description: each sequence's spans by two shuffles, no seed a sequence,
+sentinels counted down from the end of the vocabulary. "copy" is what it was, at that length.
+
 Memory is what the process itself holds at the end besides the mapped corpus, which all processes share; 0 where that
 found room in what it held before.
 """
@@ -34,6 +38,7 @@ from torch.utils.data import DataLoader
 from lingraft.augment import Insertion, PackedSequences, TagIds
 from lingraft.augment.operators import IGNORED
 from lingraft.augment.ragged import offsets_of
+from lingraft.augment.span_corruption import Sentinels, SpanCorruption, SpanSequences
 from lingraft.augment.store import EncodedCorpus, Shard, write_shard
 
 REPEATS = 3
@@ -187,6 +192,74 @@ def speed(encoded: Path, length: int, table: Path) -> None:
         )
 
 
+class Rows:
+    """Rows of made-up tokens, already packed."""
+
+    def __init__(self, length: int):
+        self.ids = np.random.default_rng(0).integers(200, VOCABULARY, (64, length))
+
+    def __getitems__(self, indices: range) -> list[dict[str, np.ndarray]]:
+        return [{"input_ids": self.ids[index % 64], "labels": self.ids[index % 64]} for index in indices]
+
+
+def our_spans(length: int, number: int) -> dict[str, Any]:
+    """Hide spans in `number` sequences, in batches of 16."""
+    spans, sentinels = SpanCorruption(), Sentinels(ids=np.arange(100), eos=EOS)
+    data = SpanSequences(Rows(spans.raw_length(length)), spans, sentinels, start=0)
+    for first in range(0, number, 16):
+        data.__getitems__(range(first, first + 16))
+    return {"tokens": number * length, "own": 0.0}
+
+
+def flax_spans(length: int, number: int) -> dict[str, Any]:
+    """Hide spans as the script of the Flax examples does."""
+    spans = SpanCorruption()
+    raw = spans.raw_length(length)
+    tokens, parts = spans.hidden(raw)
+    rows = Rows(raw)
+    chance = np.random.default_rng(0)
+
+    def sizes(total: int) -> np.ndarray:
+        begins = np.arange(total - 1) < parts - 1
+        chance.shuffle(begins)
+        return np.unique(np.cumsum(np.concatenate([[0], begins])), return_counts=True)[1]
+
+    def one_mask() -> np.ndarray:
+        ends = np.cumsum(np.stack([sizes(raw - tokens), sizes(tokens)], axis=1).ravel())[:-1]
+        edges = np.zeros(raw, np.int8)
+        edges[ends] = 1
+        return np.cumsum(edges) % 2 == 1
+
+    def without(ids: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        first = mask & ~np.roll(mask, 1, axis=1)
+        first[:, 0] = mask[:, 0]
+        kept = np.where(first, VOCABULARY - np.cumsum(first, axis=1), np.where(mask, -1, ids))
+        return np.concatenate([kept[kept >= 0].reshape(len(ids), -1), np.full((len(ids), 1), EOS)], axis=1)
+
+    for start in range(0, number, 16):
+        ids = np.array([item["input_ids"] for item in rows.__getitems__(range(start, start + 16))])
+        masks = np.array([one_mask() for _ in ids])
+        without(ids, masks), without(ids, ~masks)
+    return {"tokens": number * length, "own": 0.0}
+
+
+def hide_spans(encoded: Path, length: int = 512, number: int = 16_000) -> None:
+    """Print the table of span corruption."""
+    works = {
+        "copy": partial(copy, encoded, length, number),
+        "ours": partial(our_spans, length, number),
+        "the way of transformers' Flax script": partial(flax_spans, length, number),
+    }
+    best: dict[str, float] = {}
+    for _ in range(REPEATS):
+        for name, work in works.items():
+            best[name] = min(best.get(name, float("inf")), measured(work)["cpu"])
+    print(f"\n{'hide spans':40}{'tokens':>13}{'CPU s':>8}{'tokens/CPU s':>15}{'x Flax way':>12}")
+    for name, seconds in best.items():
+        rate = number * length / seconds
+        print(f"{name:40}{number * length:13,}{seconds:8.2f}{rate:15,.0f}{list(best.values())[-1] / seconds:12.1f}")
+
+
 def resume(encoded: Path, length: int) -> None:
     """Print the CPU seconds until one sequence is there, near the beginning and far from it."""
 
@@ -247,6 +320,7 @@ def main() -> None:
         leia_table(encoded, Path(folder) / "table.arrow", 5_000)
         ours(encoded, asked.length, 16, 16)  # what is imported late is no part of what is timed
         speed(encoded, asked.length, Path(folder) / "table.arrow")
+        hide_spans(encoded)
         resume(encoded, asked.length)
         waste(encoded)
 

@@ -181,9 +181,9 @@ class Run:
         """Write tables/{name}.json, which the report draws; the report knows the kinds, a stage need not know how.
 
         table: any columns. counts: name, value. curve: series, x, y and, for a band, low, high; title names the axes
-        as "y by x". scores: group, label, value, low, high and, if known, chance and unit. examples: title, segments, a list
-        of {text, kind} with kind text | mention | name | tag. heatmap: row, column, value; if known, low, high, note.
-        scatter: x, y, label, group; title as for a curve. effects: label, value, low, high, group.
+        as "y by x". scores: group, label, value, low, high and, if known, chance and unit. examples: title, segments,
+        a list of {text, kind} with kind text | mention | name | tag. heatmap: row, column, value and, if known, low,
+        high, note. scatter: x, y, label, group; title as for a curve. effects: label, value, low, high, group.
         map: label, name, latitude, longitude, value, role. `extra` is kept beside the rows: what a kind needs once
         (unit, trees, a fitted line), listed in docs/report.md.
         """

@@ -10,11 +10,21 @@ import pytest
 
 from lingraft.adapt import Lora, Rows, Source, TrainConfig, Training, distributed
 from lingraft.adapt.sharding import config_file
+from lingraft.adapt.snapshots import snapshots
 from lingraft.errors import LingraftError
 from lingraft.smallworld import WorldConfig, write_dumps
 
 TOLERANCE = 1e-5
-HOW = Training(length=32, steps=6, batch_size=2, accumulation=4, save_every=2, learning_rate=1e-2, dtype="fp32")
+HOW = Training(
+    length=32,
+    steps=6,
+    batch_size=2,
+    accumulation=4,
+    save_every=2,
+    snapshot_every=3,
+    learning_rate=1e-2,
+    dtype="fp32",
+)
 
 
 def steps(run):
@@ -22,22 +32,24 @@ def steps(run):
     return {line["step"]: line["loss"] for line in lines if line["event"] == "step"}
 
 
-def weights(run):
+def weights(model):
     from safetensors.torch import load_file
 
-    return load_file(run / "model" / "model.safetensors")
+    return load_file(model / "model.safetensors")
 
 
 def assert_same(run, other):
-    """Hold the losses of all steps and the final weights of two runs to be the same."""
+    """Hold the losses of all steps, the final weights and those of the snapshots of two runs to be the same."""
     import torch
 
     assert list(steps(run)) == list(range(1, HOW.steps + 1))
     assert steps(run) == pytest.approx(steps(other), abs=TOLERANCE)
-    expected = weights(other)
-    assert weights(run).keys() == expected.keys()
-    for name, value in weights(run).items():
-        torch.testing.assert_close(value, expected[name], atol=TOLERANCE, rtol=0)
+    assert list(snapshots(run)) == list(snapshots(other)) == [3, 6]
+    for model in ("model", "snapshots/step-000003", "snapshots/step-000006"):
+        found, expected = weights(run / model), weights(other / model)
+        assert found.keys() == expected.keys()
+        for name, value in found.items():
+            torch.testing.assert_close(value, expected[name], atol=TOLERANCE, rtol=0)
 
 
 @pytest.fixture(scope="module")

@@ -137,6 +137,28 @@ def test_colours_are_ordered_by_lightness_alone(ground):
         assert (steps > 0).all()
 
 
+SEEN_BY = {  # what is left of linear red, green and blue: Machado, Oliveira, Fernandes 2009, severity 1
+    "protanopes": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopes": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "tritanopes": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900]],
+}
+
+
+@pytest.mark.parametrize("people", SEEN_BY)
+@pytest.mark.parametrize("ground", [0, 1])
+def test_gain_and_loss_stay_apart_for_the_colour_blind(people, ground):
+    def seen(colour: str) -> np.ndarray:
+        linear = [shades._linear(int(colour[place : place + 2], 16) / 255) for place in (1, 3, 5)]
+        left = np.clip(np.array(SEEN_BY[people]) @ linear, 0, 1)
+        return np.array(shades._oklab("#" + "".join(f"{round(255 * shades._gamma(value)):02x}" for value in left)))
+
+    steps = [seen(colour) for colour in shades._steps(shades._ANCHORS["v"][ground])]
+    for far in range(4, 17):
+        assert np.linalg.norm(steps[16 - far] - steps[16 + far]) > 0.05  # a difference of .02 is just seen
+    light = [seen(colour)[0] for colour in shades._steps(shades._ANCHORS["s"][ground])]
+    assert (np.diff(light) * (-1 if ground == 0 else 1) > 0).all()
+
+
 def test_numbers_can_be_read_on_every_colour():
     def luminance(colour: str) -> float:
         parts = [shades._linear(int(colour[place : place + 2], 16) / 255) for place in (1, 3, 5)]

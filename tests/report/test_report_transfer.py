@@ -112,6 +112,24 @@ def test_drawings_are_given_as_files(transfer_run, tmp_path):
             assert "NaN" not in path_of.attrib["d"]
 
 
+def test_the_command_line_writes_them_too(transfer_run, tmp_path, lingraft):
+    finished = lingraft("report", str(transfer_run), "--svg", str(tmp_path / "figures"))
+    assert (finished.code, finished.out.strip()) == (0, str(transfer_run / "report.html"))
+    assert (tmp_path / "figures" / "analysis-gain.svg").exists()
+
+
+def test_a_label_has_one_colour_in_the_page_and_in_the_files(make_run, tmp_path):
+    run = make_run("run", name="lab")
+    rows = [{"group": "g", "label": name, "value": 0.5} for name in ("late", "early")]
+    make_run("transfer rank", {"z": {"rows": rows, "kind": "scores"}}, name="lab/a")
+    curve = [{"series": name, "x": 1, "y": 1} for name in ("early", "late")]
+    make_run("train", {"a": {"rows": curve, "kind": "curve", "title": "loss by step"}}, name="lab/b")
+    page = write(run, svg=tmp_path).read_text(encoding="utf-8")
+    assert '<li class="c0"><span class="who" dir="auto">late' in page
+    late = re.search(r'class="label (c\d)" color="(#\w+)"[^>]*>late<', (tmp_path / "b-a.svg").read_text())
+    assert late.groups() == ("c0", "#0072b2")
+
+
 def test_a_file_has_its_colours_written_out(transfer_run, tmp_path):
     write(transfer_run, svg=tmp_path)
     gain = ElementTree.parse(tmp_path / "analysis-gain.svg").getroot()

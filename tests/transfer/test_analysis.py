@@ -188,7 +188,6 @@ def test_gains_that_are_all_equal_give_nulls_and_no_error(tmp_path):
     analyse(AnalyseConfig(matrix=tmp_path / "matrix.csv", pairs=pairs, resamples=20), out, quiet=True)
     assert [row["share"] for row in table(out, "variance")["rows"]] == [None] * 3
     assert "can't be told" in said(out, "says", "shares")
-    write(out)
 
 
 def test_without_any_feature_there_are_shares_and_effects(tmp_path):

@@ -201,6 +201,11 @@ class TestEffects:
         raw, pooled = np.mean(errors, axis=0)
         assert pooled < 0.8 * raw
 
+    def test_the_interval_of_the_mean_covers_what_other_languages_would_give(self):
+        found = [effects(simulated(seed, (6, 8, 1))) for seed in range(120)]
+        assert np.mean([row.low <= 0 <= row.high for row in found]) >= 0.92
+        assert np.isnan(effects(simulated(0, (1, 8, 1))).low)
+
     def test_a_donor_with_one_cell_has_no_interval(self):
         table = dyads(np.random.default_rng(0), (4, 5))
         table[2, 1:] = NAN
@@ -216,6 +221,7 @@ class TestEffects:
 
 
 class TestRegression:
+    @pytest.mark.filterwarnings("ignore:invalid value encountered in sqrt")  # statsmodels, of errors of the dummies
     def test_slopes_and_errors_agree_with_statsmodels(self):
         pandas = pytest.importorskip("pandas")
         smf = pytest.importorskip("statsmodels.formula.api", reason="statsmodels is the reference here")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
@@ -58,6 +58,7 @@ def test_an_empty_text_has_no_overlap_rather_than_none():
 words = st.lists(st.sampled_from("abcdefghij"), min_size=1, max_size=30).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(words, min_size=1, max_size=4), st.lists(words, min_size=1, max_size=4))
 def test_any_pair_agrees_with_sets_and_counters(donors, recipients):
     units = word_units()

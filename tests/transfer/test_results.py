@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lingraft import runs
@@ -159,6 +159,7 @@ cells = st.dictionaries(
 ).filter(lambda held: any(donor != recipient for donor, recipient, _ in held))
 
 
+@settings(deadline=None, max_examples=50)
 @given(held=cells, mark=st.sampled_from(",;\t"))
 def test_every_cell_comes_back_in_its_place(tmp_path_factory, held, mark):
     file = tmp_path_factory.mktemp("table") / "matrix.csv"

@@ -15,9 +15,10 @@ from lingraft.augment.span_corruption import Sentinels, restore
 from lingraft.errors import LingraftError
 from lingraft.evaluate.bits import nats
 from lingraft.evaluate.model import LoadedModel
-from lingraft.transfer import scoring, token_bytes
+from lingraft.transfer import scoring
 from lingraft.transfer.scoring import Objective, ScoringSet, load_scorer, score, scoring_set
 from lingraft.transfer.scoring_sets import MIN_TOKENS
+from lingraft.transfer.token_bytes import TokenBytes, owned_bytes
 
 KINDS = ("spans", "masked", "causal")
 
@@ -297,16 +298,19 @@ texts = st.text(st.sampled_from([*"ab  .é中😀🚀ß\u0301\u200dﬁ㎏\u3000\
 @settings(max_examples=200, deadline=None)
 def test_the_bytes_of_all_tokens_are_the_bytes_of_the_line(tokenizers, byt5, text):
     for tokenizer in (tokenizers["spans"], tokenizers["masked"], byt5):
-        ids, sizes = token_bytes.encode(tokenizer, [text])[0]
+        ids, sizes = TokenBytes(tokenizer).encode([text])[0]
         assert len(ids) == len(sizes)
         assert (sizes >= 0).all()
         assert sizes.sum() == (len(text.encode()) if len(ids) else 0)
 
 
-def test_bytes_of_tokens_by_example(byt5):
-    assert token_bytes.owned_bytes("ab中x ", np.array([2, 3, 3, 3, 4])).tolist() == [2, 1, 1, 1, 2]
-    assert token_bytes.owned_bytes("中", np.array([0, 1])).tolist() == [0, 3]
-    assert token_bytes.encode(byt5, ["é"])[0][1].tolist() == [1, 1]
+def test_bytes_of_tokens_by_example(tokenizers, byt5):
+    ids, sizes = TokenBytes(tokenizers["causal"]).encode(["né 😀 x"])[0]
+    written = [tokenizers["causal"].backend_tokenizer.id_to_token(token) for token in ids]
+    assert [len(token) for token in written] == sizes.tolist()  # a letter a byte
+    assert owned_bytes("ab中x ", np.array([2, 3, 3, 3, 4])).tolist() == [2, 1, 1, 1, 2]
+    assert owned_bytes("中", np.array([0, 1])).tolist() == [0, 3]
+    assert TokenBytes(byt5).encode(["é"])[0][1].tolist() == [1, 1]
 
 
 def test_a_slow_tokenizer_that_tells_no_bytes_is_refused():
@@ -317,4 +321,4 @@ def test_a_slow_tokenizer_that_tells_no_bytes_is_refused():
             return {"input_ids": [[1] * len(text.split()) for text in texts]}
 
     with pytest.raises(LingraftError, match=r"words \(Words\) is not a fast one"):
-        token_bytes.encode(Words(), ["two words"])
+        TokenBytes(Words()).encode(["two words"])

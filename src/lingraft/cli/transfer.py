@@ -2,7 +2,14 @@
 
 import typer
 
-from lingraft.cli import transfer_analyse, transfer_corpora, transfer_matrix, transfer_rank, transfer_tag, transfer_translate
+from lingraft.cli import (
+    transfer_analyse,
+    transfer_corpora,
+    transfer_matrix,
+    transfer_rank,
+    transfer_tag,
+    transfer_translate,
+)
 
 
 def register(app: typer.Typer) -> None:

@@ -42,9 +42,18 @@ def tag(
         options.print_plan(STAGE, config, out)
         return
     manifest = options.carry_out(out, lambda: library(config, out, overwrite=overwrite, quiet=quiet))
-    columns = ("model", "train", "test", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "words")
-    rows = [{name: row[name] for name in columns} for row in manifest["scores"]]
-    print_table(rows, title=f"accuracy, 95% interval, and macro-F1: {out}")
+    rows = [
+        {
+            "model": row["model"],
+            "train": row["train"],
+            "test": row["test"],
+            "accuracy": row["accuracy"],
+            "95% interval": f"{row['accuracy_low']:.3f} to {row['accuracy_high']:.3f}",
+            "macro-F1": row["macro_f1"],
+        }
+        for row in manifest["scores"]
+    ]
+    print_table(rows, title=f"tags: {out}")
     for note in manifest["notes"]:
         print(f"note: {note}")
     print(f"look at it: lingraft report {out}")

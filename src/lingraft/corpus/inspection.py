@@ -7,12 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from lingraft import runs
-from lingraft.corpus import building, linking
-from lingraft.corpus.pairs import STAGE as PAIRS
-from lingraft.corpus.read import Article, Corpus
+from lingraft.corpus.read import BUILD, Article, Corpus
 from lingraft.errors import LingraftError
-
-_STAGES = (building.STAGE, linking.STAGE, PAIRS)
 
 
 def stats(corpus: str | Path) -> dict[str, Any]:
@@ -45,10 +41,8 @@ def preview(corpus: str | Path, number: int, *, seed: int = 0, limit: int | None
 
 def _manifest(corpus: str | Path) -> dict[str, Any]:
     manifest = runs.read_manifest(corpus)
-    if manifest["stage"] not in _STAGES:
-        raise LingraftError(
-            f"{corpus} holds a run of '{manifest['stage']}', not of '{building.STAGE}'", cure="Check the path."
-        )
+    if "statistics" not in manifest or not (Path(corpus) / "articles").is_dir():
+        raise LingraftError(f"{corpus} holds a run of '{manifest['stage']}', not of '{BUILD}'", cure="Check the path.")
     return manifest
 
 

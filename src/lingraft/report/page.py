@@ -179,7 +179,7 @@ def _took(folder: Folder) -> str:
 
 def _inner(folder: Folder, folders: Sequence[Folder], index: int, palette: Palette, told: Told) -> Html:
     """Draw an inner run; those inside it are folded, and shorter: their settings follow from its own."""
-    inside = [tag("section", *_parts(one, palette, told)) for one in folders]
+    inside = [tag("section", *_parts(one, palette, told, "h3")) for one in folders]
     return tag(
         "section",
         *_parts(folder, palette, told),
@@ -189,18 +189,18 @@ def _inner(folder: Folder, folders: Sequence[Folder], index: int, palette: Palet
     )
 
 
-def _parts(folder: Folder, palette: Palette, told: Told) -> Iterable[Child]:
+def _parts(folder: Folder, palette: Palette, told: Told, heading: str = "h2") -> Iterable[Child]:
     scores = [table for table in folder.tables if table.kind == "scores" and (folder.name, table.name) not in told]
     rest = told | {(folder.name, table.name) for table in scores}
     drawn = [named(table.title) for table in folder.tables if (folder.name, table.name) in told]
-    yield tag("h2", folder.name, " ", tag("span", folder.stage))
+    yield tag(heading, folder.name, " ", tag("span", folder.stage))
     yield tag("p", join(_facts(folder), " · "), class_="facts")
     yield _unfinished(folder)
     if drawn:
         yield tag("p", "Under ", tag("a", "Results", href="#results"), f": {'; '.join(drawn)}.", class_="aside")
     yield from (score_table(table) for table in scores)
     yield _tables(folder, palette, rest)
-    yield _counters(folder, "h3")
+    yield _counters(folder, "h3" if heading == "h2" else "h4")
 
 
 def _tables(folder: Folder, palette: Palette, told: Told) -> Html:

@@ -1,7 +1,7 @@
 """Colours for values: one scale from little to much, one from loss over nothing to gain; for light and dark ground.
 
-Steps are equal in OKLab, so equal differences look equal, and lightness alone orders them: they can be read in grey and
-by people who see no red or no green (the diverging pair is blue and orange).
+Steps are equal in OKLab, so equal differences look equal. Lightness orders each scale, the diverging one on either side
+of nothing, whose sides are blue and orange: they stay apart for people who see no red, no green or no blue.
 Source of OKLab: B. Ottosson, A perceptual color space for image processing, 2020.
 """
 

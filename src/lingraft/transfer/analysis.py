@@ -117,7 +117,7 @@ def analyse(config: AnalyseConfig, out: str | Path, *, overwrite: bool = False, 
         with run.timed("tables"):
             with run.write("pairs.parquet") as path:
                 pq.write_table(pairs(found), path)
-            said = findings(found)
+            said = findings(found, unstable_runs=_unstable_runs(config.matrix))
             analysis_tables.write(run, found, said, config.typology)
         counters = {
             "donors": len(results.donors),
@@ -132,6 +132,10 @@ def analyse(config: AnalyseConfig, out: str | Path, *, overwrite: bool = False, 
             **{name: number for name, number in sorted(drops.items()) if number},
         }
         return run.finish(counters, unit=results.unit, findings=said, notes=list(known.notes))
+
+
+def _unstable_runs(matrix: Path) -> int:
+    return runs.read_manifest(matrix)["counters"].get("unstable_runs", 0) if matrix.is_dir() else 0
 
 
 def resolved(config: Reader) -> Reader:

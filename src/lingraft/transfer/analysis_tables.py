@@ -258,8 +258,8 @@ def _note(found: Analysis) -> str:
     )
     left_out = "".join(f" Left out: {name} ({why})." for name, why in fit.dropped.items())
     return (
-        f"{fit.pairs:,} pairs of {fit.donors} donors and {fit.recipients} recipients for which all are known{explained}. "
-        f"vif above 10: hardly told apart from the others.{left_out}"
+        f"{fit.pairs:,} pairs of {fit.donors} donors and {fit.recipients} recipients for which all are known"
+        f"{explained}. vif above 10: hardly told apart from the others.{left_out}"
     )
 
 

@@ -27,7 +27,6 @@ ARCHITECTURES = {"spans": "t5", "masked": "roberta", "causal": "llama"}
 
 TRAINING = Training(
     length=256,
-    steps=2000,
     batch_size=16,
     accumulation=1,
     learning_rate=1e-3,
@@ -53,10 +52,16 @@ class BaseConfig(Config):
     """What it predicts: the same as in the matrix."""
 
     training: Training = TRAINING
-    """How long and how fast it is trained; with validate_every its validation text is watched."""
+    """How long (steps or tokens) and how fast it is trained; with validate_every its validation text is watched."""
 
     temperature: Annotated[float, Field(ge=0, le=1)] = 0.5
     """A language's share goes with its number of tokens to this power: 0.5 gives small ones more than their text."""
+
+    @model_validator(mode="after")
+    def _its_length_is_said(self) -> Self:
+        if self.training.steps is None and self.training.tokens is None:
+            raise ValueError("training.steps or training.tokens says how long the base is trained: give one")
+        return self
 
     @model_validator(mode="after")
     def _architecture_fits_the_objective(self) -> Self:

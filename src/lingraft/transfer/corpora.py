@@ -14,6 +14,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -254,6 +255,13 @@ def _finish(run: runs.Run, request: _Request, done: dict[str, dict[str, Any]]) -
             [pair.row() for pair in shared],
             title="Lines that two languages have in common",
             note="Share: of the lines of the smaller of the two.",
+        )
+    if found:
+        run.write_table(
+            "leaks",
+            [asdict(leak) for leak in (*found.keys, *found.texts)],
+            title="Lines that one language is trained on and another is tested on",
+            note="Keys are never among them. Texts are where two languages have one line under two keys.",
         )
     return run.finish(dict(sorted(counters.items())), cards=cards, left_out=left_out)
 

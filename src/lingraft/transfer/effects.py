@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lingraft.transfer import student, variance
-from lingraft.transfer.panel import Floats, Panel, over_seeds, two_way
+from lingraft.transfer.panel import Floats, Panel, TwoWay, over_seeds, two_way
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class Effects:
     """Effects of donors and recipients on the mean over seeds."""
 
     mean: float
+    """Of an average donor on an average recipient."""
+
+    low: float
+    high: float
+    """What other donors and other recipients would have given."""
+
     donor: Side
     recipient: Side
     centred: Floats
@@ -73,7 +79,17 @@ def effects(gain: ArrayLike, *, level: float = 0.95, raw: Mapping[str, float] | 
         between = found.get(("donor", "recipient")[place], np.nan)
         cells = np.bincount((panel.donor, panel.recipient)[place], minlength=panel.shape[place])
         sides.append(_side(value, spread, freedom, between, cells, level))
-    return Effects(fit.mean, *sides, fit.centred, panel.apart)
+    half = _half_of_mean(fit, level)
+    return Effects(fit.mean, fit.mean - half, fit.mean + half, *sides, fit.centred, panel.apart)
+
+
+def _half_of_mean(fit: TwoWay, level: float) -> float:
+    """Return half the interval of the mean: both sides are drawn anew, with the degrees of freedom of the smaller."""
+    known = [side[np.isfinite(side)] for side in (fit.donor, fit.recipient)]
+    fewest = min(map(len, known))
+    if fewest < 2:
+        return float("nan")
+    return float(student.quantile(fewest - 1, level) * np.sqrt(sum(side.var(ddof=1) / len(side) for side in known)))
 
 
 def _spread(

@@ -15,12 +15,19 @@ FEW = 0.1
 SURE = 0.05
 
 
-def findings(found: Analysis) -> list[dict[str, str]]:
-    """Return rows of kind (says | warns | does not say), about, finding."""
+def findings(found: Analysis, *, unstable_runs: int = 0) -> list[dict[str, str]]:
+    """Return rows of kind (says | warns | does not say), about, finding.
+
+    `unstable_runs`: how many trainings the matrix calls unstable.
+    """
     rows = [("says", "gains", _gains(found))]
     if unstable(found):
         rows.append(("warns", "gains", _UNSTABLE))
-    rows += [("says", "shares", _shares(found))]
+    if unstable_runs:
+        rows.append(
+            ("warns", "gains", f"Trainings that the matrix calls unstable: {unstable_runs}. They count here, too.")
+        )
+    rows.append(("says", "shares", _shares(found)))
     if lost := [part.name for part in found.components if part.raw < 0]:
         rows.append(("warns", "shares", f"The share of {_listed(lost)} comes out below zero and is counted as zero."))
     for about, side, names in (
@@ -44,12 +51,14 @@ def unstable(found: Analysis) -> bool:
 
 
 def _gains(found: Analysis) -> str:
-    gains = found.gain[found.measured]
+    gains, main = found.gain[found.measured], found.effects
     improved = int((gains > 0).sum())
-    return (
-        f"{improved:,} of {len(gains):,} pairs improve ({improved / len(gains):.1%}). The mean gain is "
-        f"{gains.mean():.3g}, the median {np.median(gains):.3g} {found.results.unit}."
+    said = (
+        f"{improved:,} of {len(gains):,} pairs improve ({improved / len(gains):.1%}). The mean gain is {main.mean:.3g}"
     )
+    if np.isfinite(main.low):
+        said += f" ({main.low:.3g} to {main.high:.3g} with other languages)"
+    return f"{said}, the median {np.median(gains):.3g} {found.results.unit}."
 
 
 def _shares(found: Analysis) -> str:
@@ -68,15 +77,14 @@ def _effects(about: str, side: Side, names: Sequence[str], unit: str) -> str:
     known = [place for place in range(len(names)) if np.isfinite(side.value[place])]
     if len(known) < 2:
         return f"Too few {about} to compare."
-    best = sorted(
-        known, key=lambda place: -side.pooled[place] if np.isfinite(side.pooled[place]) else -side.value[place]
-    )[:3]
+    surest = [place for place in known if np.isfinite(side.low[place])] or known  # not one that shone in a single cell
+    best = sorted(surest, key=lambda place: -side.value[place])[:3]
     sure = [place for place in known if side.low[place] > 0 or side.high[place] < 0]
     word = "give" if about == "donors" else "gain"
     shown = ", ".join(f"{names[place]} {_with_interval(side, place)}" for place in best)
     return (
         f"The {about} that {word} most, above the average in {unit}: {shown}. {len(sure)} of {len(known)} intervals "
-        f"leave out zero; about {0.05 * len(known):.1f} would by chance."
+        f"leave out zero; about {0.05 * len(known):.1f} would by chance if all were alike."
     )
 
 

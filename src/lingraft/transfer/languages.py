@@ -78,7 +78,7 @@ def resolve_all(texts: Iterable[str], cldf: Sequence[Path] = ()) -> dict[str, La
         try:
             language = resolve(text, cldf)
         except LingraftError as error:
-            faults.append(f"{error.what} {error.cure}".strip())
+            faults.append(f"{error.what}. {error.why}".strip())
             continue
         if language.id in found:
             faults.append(f"'{said[language.id]}' and '{text}' are both {language}")

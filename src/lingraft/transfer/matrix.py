@@ -84,13 +84,16 @@ def donor_runs(config: MatrixConfig) -> list[DonorRun]:
 
 
 def share_of_cores(config: MatrixConfig, workers: int | None) -> tuple[int, int]:
-    """Return (workers, threads of each): one worker a core, unless told otherwise; one in all where there is a GPU."""
+    """Return (workers, threads of each): one worker a core, unless told otherwise; one in all where there is a GPU.
+
+    No worker takes more threads than torch would here (OMP_NUM_THREADS).
+    """
     import torch
 
     cores = engine.default_workers()
     on_gpu = config.device != "cpu" and torch.cuda.is_available()
     workers = workers or (1 if on_gpu else cores)
-    return workers, max(1, cores // workers)
+    return workers, max(1, min(cores // workers, torch.get_num_threads()))
 
 
 def state(config: MatrixConfig, out: Path) -> str | None:

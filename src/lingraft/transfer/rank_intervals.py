@@ -40,9 +40,8 @@ def predict(method: Method, study: Study, scores: np.ndarray, *, left_out: int |
     usual = (levels.sum() - levels) / (len(levels) - 1)
     held_out, advantage = method.held_out, scores
     if method.kind == "measure":
-        held_out, lines = _in_gains(held_out, study.gain - levels)
-        intercept, slope = lines[-1 if left_out is None else left_out]
-        advantage = intercept + slope * scores
+        held_out, slopes = _in_gains(held_out, study.gain - levels)
+        advantage = slopes[-1 if left_out is None else left_out] * (scores - _mean(scores))
     errors = study.gain - levels - held_out
     is_other = np.arange(len(levels)) != left_out
     return Predicted(
@@ -68,16 +67,21 @@ def half_width(errors: np.ndarray, level: float) -> float:
 
 
 def _in_gains(scores: np.ndarray, centred: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Turn scores in a unit of their own into gains by a line, which never sees the recipient that it is used on.
+    """Turn scores in a unit of their own into gains by a slope, which never sees the recipient that it is used on.
 
-    Returns (donors, recipients), and (recipients + 1, 2): intercept and slope without each recipient, and of all.
+    Scores are taken from their mean over the donors of a recipient. Returns (donors, recipients), and the slopes
+    (recipients + 1,): without each recipient, and of all.
     """
-    is_known = np.isfinite(scores) & np.isfinite(centred)
-    x, y = np.where(is_known, scores, 0), np.where(is_known, centred, 0)
-    sums = np.array([is_known.sum(0), x.sum(0), y.sum(0), (x * x).sum(0), (x * y).sum(0)], float)
-    total = sums.sum(1, keepdims=True)
-    n, sx, sy, sxx, sxy = np.hstack([total - sums, total])
-    with np.errstate(invalid="ignore", divide="ignore"):
-        slope = np.nan_to_num((n * sxy - sx * sy) / (n * sxx - sx * sx), posinf=0, neginf=0)
-        intercept = np.nan_to_num((sy - slope * sx) / n)
-    return intercept[:-1] + slope[:-1] * scores, np.column_stack([intercept, slope])
+    apart = scores - _mean(scores)
+    is_known = np.isfinite(apart) & np.isfinite(centred)
+    x, y = np.where(is_known, apart, 0), np.where(is_known, centred, 0)
+    products, squares = (x * y).sum(0), (x * x).sum(0)
+    top, bottom = (np.append(held.sum() - held, held.sum()) for held in (products, squares))
+    slopes = np.divide(top, bottom, out=np.zeros_like(top), where=bottom > 0)
+    return slopes[:-1] * apart, slopes
+
+
+def _mean(scores: np.ndarray) -> np.ndarray:
+    """Return the mean of the scores that are known, over the first axis; 0 where none is."""
+    is_known = np.isfinite(scores)
+    return np.where(is_known, scores, 0).sum(0) / np.maximum(is_known.sum(0), 1)

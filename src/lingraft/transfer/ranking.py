@@ -123,7 +123,7 @@ def rank(config: RankConfig, out: str | Path, *, overwrite: bool = False, quiet:
             question = read_question(config, drops, quiet)
         gain = question.study.gain
         with run.timed("methods"):
-            found = methods(question.study, question.of_asked, seed=config.seed)
+            found = methods(question.study, question.of_asked if question.asked else None, seed=config.seed)
             scores = {method.name: _measure(gain, method.held_out) for method in found}
         with run.timed("answers"):
             answered = list(answers(config, question, found))
@@ -147,7 +147,10 @@ def rank(config: RankConfig, out: str | Path, *, overwrite: bool = False, quiet:
                 {"method": name} | {measure: float(values.mean()) for measure, values in held.items()}
                 for name, held in _by_choice(scores).items()
             ],
-            answers=[asdict(answer) | {"rows": [row._asdict() for row in answer.rows]} for answer in answered],
+            answers=[
+                asdict(answer) | {"rows": [row._asdict() for row in answer.rows], "notes": list(answer.notes)}
+                for answer in answered
+            ],
             notes=list(question.notes),
         )
 

@@ -5,8 +5,8 @@ bits per byte = sum of -ln p over the hidden text tokens / (ln 2 x bytes of the 
 It compares tokenizers, and leaves out sentinels and EOS, which say nothing of a language. `perplexity` counts all
 targets as the published matrix does; it compares models of one tokenizer only.
 
-Rows of all languages are sorted by length and read in batches of a token budget, and only predicted places go through
-the output layer: <measured> times as fast as a padded loop that masks anew for every checkpoint
+Rows are sorted by length and read in batches of a token budget, and only predicted places go through the output layer:
+<measured> times as fast as a padded loop that masks anew for every checkpoint
 (benchmarks/transfer_scoring.py).
 
     model, tokenizer = load_scorer("out/base/model", Objective())
@@ -64,7 +64,8 @@ class Scores:
     @property
     def perplexity(self) -> float:
         """Perplexity of a target, with sentinels and EOS, as the paper has it; infinite where it is too large."""
-        return float(np.exp(self.nats_all.sum() / self.tokens_all.sum()))
+        with np.errstate(over="ignore"):
+            return float(np.exp(self.nats_all.sum() / self.tokens_all.sum()))
 
 
 def load_scorer(model_folder: Any, objective: Objective, device: str = "auto", dtype: str = "float32") -> Loaded:

@@ -33,7 +33,7 @@ from lingraft.augment.span_corruption import Sentinels, SpanCorruption, corrupt,
 from lingraft.config import Config, Probability
 from lingraft.errors import LingraftError
 from lingraft.evaluate.bits import windows
-from lingraft.transfer.token_bytes import encode
+from lingraft.transfer.token_bytes import TokenBytes
 
 if TYPE_CHECKING:
     from lingraft.transfer.corpora import Line
@@ -153,13 +153,14 @@ def scoring_set(
     that has no sentinels (spans), no mask token (masked) or no EOS (causal), or tells no bytes.
     """
     ask = _asker(tokenizer, objective, seed, length)
+    tokens = TokenBytes(tokenizer)
     special = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
     counters: Counter[str] = Counter()
     keys: list[str] = []
     rows: list[Row] = []
     stream = iter(lines)
     while held := list(islice(stream, _AT_ONCE)):
-        for line, (ids, sizes) in zip(held, encode(tokenizer, [line.text for line in held]), strict=True):
+        for line, (ids, sizes) in zip(held, tokens.encode([line.text for line in held]), strict=True):
             reason, asked = "", []
             if not len(ids):
                 reason = "empty"

@@ -9,8 +9,9 @@ like; a causal model reads what stands before a word, and no more. `frozen` trai
 encoder shows without being changed.
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -136,7 +137,8 @@ def load_tagger(name: str, how: TaggerTraining, *, seed: int, device: str = "aut
         tokenizer = AutoTokenizer.from_pretrained(name)
         part = "weights"
         kind = AutoModelForTextEncoding if is_encoder else AutoModel
-        encoder, found = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
+        with _quiet():
+            encoder, found = kind.from_pretrained(name, dtype=torch.float32, output_loading_info=True)
     except LingraftError:
         raise
     except Exception as error:  # transformers raises whatever its parsers and the network raise
@@ -153,6 +155,19 @@ def load_tagger(name: str, how: TaggerTraining, *, seed: int, device: str = "aut
     encoder.requires_grad_(not how.frozen)
     where = place_of(device)
     return Tagger(encoder.to(where).eval(), head.to(where), tokenizer, min(how.length, _positions(config)))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from reporting the weights that an encoder has no use for; those it lacks are checked here."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _positions(config: Any) -> int:

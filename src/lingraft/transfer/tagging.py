@@ -314,11 +314,10 @@ def _write_tables(
         return {"row": label(*key[:2]), "column": key[2], "value": score.value, "low": low, "high": high}
 
     trained = ", ".join(dict.fromkeys(train for _, train, _ in found))
-    for name, title in (("accuracy", "Accuracy of tags"), ("macro_f1", "Macro-F1 of tags")):
+    for name, unit in (("accuracy", "Accuracy"), ("macro_f1", "Macro-F1")):
         cells = [cell(key, of_measures[name]) for key, of_measures in found.items()]
-        run.write_table(
-            name, cells, kind="heatmap", title=f"{title}, trained on {trained}", note=note, unit=name, diverging=False
-        )
+        title = f"{unit} of tags, trained on {trained}"
+        run.write_table(name, cells, kind="heatmap", title=title, note=note, unit=unit, diverging=False)
     gains = [
         cell((model, train, language), of_measures["accuracy"].minus(found[BASE, train, language]["accuracy"]))
         for (model, train, language), of_measures in found.items()
@@ -326,5 +325,5 @@ def _write_tables(
     ]
     if gains:
         title = f"Accuracy less that of the base, trained on {trained}"
-        run.write_table("gain", gains, kind="heatmap", title=title, note=note, unit="accuracy", diverging=True)
+        run.write_table("gain", gains, kind="heatmap", title=title, note=note, unit="Accuracy", diverging=True)
     run.write_table("scores", rows, title="Tagging", note=note)

@@ -10,14 +10,13 @@ stands what one gets for copying the source.
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from lingraft import progress, runs, statistics
+from lingraft import progress, runs
 from lingraft.config import Config, InputPath, ModelName, Names
 from lingraft.errors import LingraftError, did_you_mean
 from lingraft.evaluate import lines
@@ -25,11 +24,12 @@ from lingraft.transfer import fine_tuning, parallel, seq2seq
 from lingraft.transfer.fine_tuning import Decoding, FineTuning
 from lingraft.transfer.parallel import ParallelText, Sentence
 from lingraft.transfer.results import STAGE as MATRIX
-from lingraft.transfer.translation_scores import RESAMPLES, Measure, System, difference, interval, measures
+from lingraft.transfer.translation_scores import RESAMPLES, Measure, compare, measures
 
 STAGE = "transfer translate"
 BASE, COPY = "base", "copy of the source"
 MUCH_UNKNOWN = 0.01
+COUNTED = ("long_pairs", "cut_sources", "cut_outputs", "empty_outputs")
 
 
 class Checkpoint(Config):
@@ -242,7 +242,7 @@ def _carry_out(
     facts = {
         "final_loss": round(loss, 4),
         "unknown_share": parallel.unknown_share(tokenizer, texts),
-        **{name: counters[name] for name in ("long_pairs", "cut_sources", "cut_outputs", "empty_outputs")},
+        **{name: counters[name] for name in COUNTED},
     }
     runs.write_json(done, facts)
     run.log("unit", name=unit.name, seed=unit.seed, **facts)
@@ -259,51 +259,35 @@ def _finish(
     counters: Counter[str],
 ) -> dict[str, Any]:
     """Score all outputs, write the tables and the manifest."""
-    references = [pair.target for pair in test]
     by_name: dict[str, list[list[str]]] = {COPY: [[pair.source for pair in test]]}
     for unit, written in outputs.items():
         by_name.setdefault(unit.name, []).append(written)
-    scores, gaps, per_unit = [], [], {unit: {"model": unit.name, "seed": unit.seed} for unit in outputs}
-    for measure in found:
-        systems = {
-            name: System(measure, np.stack([measure.counts(one, references) for one in of_seeds]))
-            for name, of_seeds in by_name.items()
-        }
-        drawn = {name: one.drawn(config.resamples, 0, place) for place, (name, one) in enumerate(systems.items())}
-        for name, one in systems.items():
-            low, high = interval(drawn[name])
-            scores.append({"group": measure.name, "label": name, "value": one.value, "low": low, "high": high})
-            if name != COPY:
-                for unit, value in zip([unit for unit in outputs if unit.name == name], one.by_seed, strict=True):
-                    per_unit[unit][measure.name] = float(value)
-        gaps += _differences(measure.name, systems, drawn)
+    compared = compare(by_name, [pair.target for pair in test], found, base=BASE, resamples=config.resamples)
     signatures = {measure.name: measure.signature for measure in found}
     note = (
         f"{config.source} to {config.target}, {len(test):,} sentences, seeds: {', '.join(map(str, config.seeds))}. "
         "95% bootstrap intervals over sentences and seeds. "
         + " ".join(f"{name}: {text}." for name, text in signatures.items())
     )
-    run.write_table("scores", scores, kind="scores", title="Translation", note=note)
+    run.write_table("scores", compared.scores, kind="scores", title="Translation", note=note)
     run.write_table(
-        "differences", gaps, title="Against the base", note="Paired bootstrap; p corrected after Holm in each measure."
+        "differences",
+        compared.differences,
+        title="Against the base",
+        note="Paired bootstrap; p corrected after Holm in each measure.",
     )
-    run.write_table("units", [per_unit[unit] | facts[unit] for unit in outputs], title="Models and seeds")
+    rows = [
+        {"model": unit.name, "seed": unit.seed} | compared.by_seed[unit.name][config.seeds.index(unit.seed)] | held
+        for unit, held in facts.items()
+    ]
+    run.write_table("units", rows, title="Models and seeds")
     _write_examples(run, config, test, outputs)
-    notes = _notes(config, scores, facts, counters)
-    for unit in outputs:
-        counters.update({name: facts[unit][name] for name in ("long_pairs", "cut_sources", "cut_outputs")})
-        counters["empty_outputs"] += facts[unit]["empty_outputs"]
-    return run.finish(counters, scores=scores, differences=gaps, signatures=signatures, notes=notes)
-
-
-def _differences(measure: str, systems: dict[str, System], drawn: dict[str, np.ndarray]) -> Iterator[dict[str, Any]]:
-    """Give each system's difference from the base, with p as it is and after Holm."""
-    others = [name for name in systems if name != BASE]
-    found = [difference(systems[name], systems[BASE], drawn[name], drawn[BASE]) for name in others]
-    corrected = statistics.holm([one.p for one in found]) if found else []
-    for name, one, p in zip(others, found, corrected, strict=True):
-        row = {"measure": measure, "model": name, "difference": one.value, "low": one.low, "high": one.high}
-        yield row | {"p": one.p, "Holm": p}
+    notes = _notes(config, compared.scores, facts, counters)
+    for held in facts.values():
+        counters.update({name: held[name] for name in COUNTED})
+    return run.finish(
+        counters, scores=compared.scores, differences=compared.differences, signatures=signatures, notes=notes
+    )
 
 
 def _write_examples(

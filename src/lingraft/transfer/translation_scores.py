@@ -6,15 +6,15 @@ on the same draws. Of a system with several seeds the draw also takes seeds, and
 few seeds the interval is too narrow, since k of them show (k - 1) / k of the variance between trainings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from lingraft.errors import missing_package
-from lingraft.statistics import Difference, Interval
+from lingraft.statistics import Difference, Interval, holm
 
 RESAMPLES = 1000
 
@@ -79,6 +79,46 @@ class System:
         scores = self.measure.score(np.einsum("rn,snc->rsc", times, self.counts, optimize=True))
         chosen = np.random.default_rng([seed, 1, number]).multinomial(seeds, np.full(seeds, 1 / seeds), resamples)
         return (scores * chosen).sum(axis=1) / seeds
+
+
+class Compared(NamedTuple):
+    """Scores of several systems, and how each differs from one of them; rows of tables."""
+
+    scores: list[dict[str, Any]]
+    """group (the measure), label (the system), value, low, high."""
+    differences: list[dict[str, Any]]
+    """measure, model, difference, low, high, p, Holm."""
+    by_seed: dict[str, list[dict[str, float]]]
+    """System -> for each of its seeds: measure -> score."""
+
+
+def compare(
+    outputs: Mapping[str, Sequence[Sequence[str]]],
+    references: Sequence[str],
+    found: Sequence[Measure],
+    *,
+    base: str,
+    resamples: int = RESAMPLES,
+) -> Compared:
+    """Score the outputs of systems, of each seed a list, and compare all with `base`; p is corrected in a measure."""
+    result = Compared([], [], {name: [{} for _ in of_seeds] for name, of_seeds in outputs.items()})
+    for measure in found:
+        systems = {
+            name: System(measure, np.stack([measure.counts(one, references) for one in of_seeds]))
+            for name, of_seeds in outputs.items()
+        }
+        drawn = {name: one.drawn(resamples, 0, place) for place, (name, one) in enumerate(systems.items())}
+        for name, one in systems.items():
+            row = {"group": measure.name, "label": name, "value": one.value}
+            result.scores.append(row | interval(drawn[name])._asdict())
+            for held, value in zip(result.by_seed[name], one.by_seed.tolist(), strict=True):
+                held[measure.name] = value
+        others = [name for name in systems if name != base]
+        gaps = [difference(systems[name], systems[base], drawn[name], drawn[base]) for name in others]
+        for name, gap, corrected in zip(others, gaps, holm([gap.p for gap in gaps]), strict=True):
+            row = {"measure": measure.name, "model": name, "difference": gap.value, "low": gap.low, "high": gap.high}
+            result.differences.append(row | {"p": gap.p, "Holm": corrected})
+    return result
 
 
 def interval(drawn: np.ndarray, level: float = 0.95) -> Interval:
