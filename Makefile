@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/encoding.py
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/scoring.py
+	$(BIN)/python benchmarks/transfer_features.py
 	$(BIN)/python benchmarks/training.py --size tiny
 
 clean:

@@ -1,6 +1,6 @@
 """A checkpoint scored on fixed masks by ours, by a padded loop, and the forward passes alone: time, tokens, memory.
 
-    python benchmarks/transfer_scoring.py [--lines 200] [--checkpoints 2] [--data ../shared/data/transfer]
+    python benchmarks/transfer_scoring.py [--lines 100] [--checkpoints 2] [--data ../shared/data/transfer]
 
 The lines are those of NLLB-Seed in some languages, with a Unigram tokenizer trained on them and a random T5. "padded"
 goes as the notebooks of the published matrix do: for each checkpoint it tokenizes the lines again, pads each to 256
@@ -185,7 +185,7 @@ def alone(*given: object) -> dict[str, Any]:
 def main() -> None:
     """Print the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--lines", type=int, default=200, help="lines of each language")
+    options.add_argument("--lines", type=int, default=100, help="lines of each language")
     options.add_argument("--checkpoints", type=int, default=2)
     options.add_argument("--data", type=Path, default=DATA)
     options.add_argument("--one", nargs=5, help=argparse.SUPPRESS)

@@ -122,10 +122,10 @@ class Run:
             self._clear()
             held = None
         self.resumed = held is not None
+        if not self.complete:
+            self._sweep()
         if held is None:
             write_json(self.path / "request.json", self.request)
-        elif not self.complete:
-            self._sweep()
 
     def _made(self) -> list[str]:
         """Return the names of what the folder holds besides the files that every run folder has."""

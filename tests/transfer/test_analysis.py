@@ -164,6 +164,20 @@ def test_a_model_that_training_damages_is_warned_of(tmp_path):
     assert not (tmp_path / "out" / "tables" / "by_seed.json").exists()
 
 
+def test_pairs_that_are_noise_are_warned_of(tmp_path):
+    generator = np.random.default_rng(0)
+    lines = [
+        f"{donor},{recipient},10,{10 * np.exp(i + 0.1 * generator.normal())},{seed}"
+        for i, donor in enumerate(DONORS[:6])
+        for recipient in RECIPIENTS[:5]
+        for seed in range(3)
+    ]
+    (tmp_path / "matrix.csv").write_text("\n".join(["donor,recipient,zero-shot,after,seed", *lines]))
+    analyse(AnalyseConfig(matrix=tmp_path / "matrix.csv"), tmp_path / "out", quiet=True)
+    warned = said(tmp_path / "out", "warns", "seeds")
+    assert "gains correlate 1.00" in warned and "mostly noise" in warned
+
+
 @pytest.mark.parametrize(
     "languages", [{"donors": ["deu"]}, {"recipients": ["quc"]}, {"donors": ["deu"], "recipients": ["quc"]}]
 )

@@ -142,6 +142,19 @@ class TestVariance:
         assert np.mean(inside, axis=0).min() >= 0.86  # of 80, at 95%
         assert np.mean(inside) >= 0.92
 
+    @pytest.mark.parametrize("seed", [0, 1])
+    def test_no_pattern_of_gaps_makes_it_biased(self, seed):
+        """Exactly: what a component makes expected is the sum over the indicators of its levels."""
+        generator = np.random.default_rng(seed)
+        shape = (4, 5, 3)
+        gone = generator.random(shape) < 0.3
+        i, j, k = np.indices(shape)
+        levels = {"donor": i, "recipient": j, "pair": i * 5 + j, "training": i * 3 + k, "noise": i * 15 + j * 3 + k}
+        for name, labels in levels.items():
+            found = [moments(np.where(gone, NAN, labels == level)) for level in np.unique(labels[~gone])]
+            total = {part: sum(row[part] for row in found) for part in levels}
+            assert total == pytest.approx({part: float(part == name) for part in levels}, abs=1e-9)
+
     def test_luck_in_training_is_not_taken_for_good_donors(self):
         sd = (0.0, 0.5, 0.3, 0.6, 0.1)
         found = [moments(simulated(seed, (10, 8, 3), sd=sd)) for seed in range(60)]

@@ -75,7 +75,7 @@ def test_pairs_without_texts_have_typology_only(tmp_path):
     assert pair["distance_km"] == pytest.approx(6973, abs=1)
     few = found["eng", "quc"]  # 8 features are known of both, of which 4 of phonology
     assert (few["wals_similarity"], few["wals_shared"], few["wals_phonology_similarity"]) == (None, 8, None)
-    assert "deu has 2 entries in wals: taken is ger (German), with 12 values" in notes(table)
+    assert "deu stands in wals with 2 entries: taken is ger (German), with 12 values" in notes(table)
     fewer = features(None, ["eng"], ["quc"], typology=[wals], settings=FeatureSettings(min_shared=8))
     assert fewer["wals_similarity"].to_pylist() == [pytest.approx(7 / 8)]
 

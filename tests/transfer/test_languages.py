@@ -103,7 +103,7 @@ def test_a_table_that_is_no_cldf_is_named(tmp_path):
 
 def test_all_faults_of_a_list_are_said_at_once():
     with pytest.raises(LingraftError) as error:
-        resolve_all(["sw", "Swahili", "eng", "xyz"])
-    assert "'sw' and 'Swahili' are both Swahili (swh)" in error.value.what
+        resolve_all(["sw", "Mari", "eng", "xyz"])
+    assert "'Mari' is the name of 3 languages. chm: Mari (Russia)" in error.value.what
     assert "no language 'xyz'" in error.value.what
-    assert list(resolve_all(["Zulu", "ekk"])) == ["zul", "ekk"]
+    assert [language.id for language in resolve_all(["Zulu", "ekk", "zul"])] == ["zul", "ekk", "zul"]

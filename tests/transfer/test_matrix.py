@@ -2,15 +2,17 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from matrix_helpers import QUICK, TINY, outputs, rows, small, write_base, write_texts
 
 from lingraft import adapt, runs
 from lingraft.adapt import Training
-from lingraft.config import load
+from lingraft.config import load, read_yaml
 from lingraft.errors import LingraftError
 from lingraft.transfer import cells
 from lingraft.transfer.cells import Asked, Cell, Lines, halves
@@ -182,7 +184,7 @@ def test_cells_of_another_experiment_are_never_used(matrix_lab, tmp_path):
     cells.write(path, held)
     longer = {"languages": write_texts(tmp_path / "texts", 200), "splits": {"validation": 0.15, "test": 0.2}}
     corpora(CorporaConfig(**longer, min_lines=3), texts, workers=1, quiet=True, overwrite=True)
-    with pytest.raises(LingraftError, match="text of .* has changed since this matrix was begun"):
+    with pytest.raises(LingraftError, match=r"text of .* has changed since this matrix was begun"):
         measure(more, out)
 
 
@@ -252,12 +254,12 @@ def test_donors_of_one_size_keep_the_same_lines(matrix_lab, tmp_path):
     assert "Set donor_bytes to" in caught.value.cure
 
 
-def test_the_plan_counts_what_is_done_and_what_is_left(matrix_lab, lingraft):
-    files = ["--corpora", matrix_lab.texts, "--model", matrix_lab.model, "--out", matrix_lab.measured]
-    how = [f"training.{key}={value}" for key, value in QUICK.model_dump(exclude_unset=True).items()]
-    words = ["transfer", "matrix", *files, "--donors", "swh,wol", "--recipients", "zul,wol", "--set", *how]
-    words += ["lines=24", "min_lines=10", "length=64", "--dry-run"]
-    found = lingraft(*words, "--seeds", "0,1")
+def test_the_plan_counts_what_is_done_and_what_is_left(matrix_lab, tmp_path, lingraft):
+    recipe = tmp_path / "lab.yaml"
+    asked = small(matrix_lab.texts, matrix_lab.model).model_dump(mode="json")
+    recipe.write_text(yaml.safe_dump({"corpora": {}, "matrix": asked}))
+    words = ["transfer", "matrix", "--recipe", recipe, "--out", matrix_lab.measured, "--dry-run"]
+    found = lingraft(*words)
     assert found.code == 0, found.err
     assert "output: complete, nothing would be done" in found.out
     table = {line[:24].strip(): line[24:].split() for line in found.out.splitlines()}
@@ -280,7 +282,7 @@ def test_a_masked_model_is_measured_too(matrix_lab, tmp_path):
     measure(config.replace(training=how, epochs=None), tmp_path / "matrix")
     (row,) = rows(tmp_path / "matrix")
     assert row["step"] == 2 and 0 < row["after"] < 20
-    with pytest.raises(LingraftError, match=r"is of another kind \(masked\) than the objective 'spans'"):
+    with pytest.raises(LingraftError, match="has no <extra_id_0>"):
         measure(config.replace(objective={"kind": "spans"}), tmp_path / "other")
     assert not (tmp_path / "other" / ".work" / "train").exists()
 
@@ -295,3 +297,17 @@ def test_threads_and_workers_share_the_cores(monkeypatch):
     assert module.share_of_cores(config, 3) == (3, 2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert module.share_of_cores(config.replace(device="auto"), None) == (1, 8)
+
+
+@pytest.mark.parametrize(("name", "rate", "seeds"), [("donors-parity", 5e-3, 5), ("default", 2e-4, 3)])
+def test_the_recipes_say_what_they_promise(name, rate, seeds):
+    values = read_yaml(Path(__file__).parents[2] / "recipes" / f"transfer-{name}.yaml")
+    held = load(MatrixConfig, values["matrix"] | {"corpora": "c"})
+    how, spans = held.training, held.objective.spans
+    assert (held.model, how.learning_rate, len(held.seeds)) == ("google/mt5-base", rate, seeds)
+    assert (how.clip, how.length, held.length) == (1.0, 256, 256)
+    assert (held.objective.kind, spans.density, spans.mean_span) == ("spans", 0.15, 3.0)
+    texts = load(CorporaConfig, values["corpora"])
+    assert {*held.donors, *held.recipients} <= {one.language for one in texts.languages}
+    parity = (held.epochs, how.snapshot_every, texts.cleaning.max_lines, texts.splits.test)
+    assert parity == ((1, 0.05, 500_000, 0.1) if name == "donors-parity" else (None, 0.1, 200_000, 0.05))

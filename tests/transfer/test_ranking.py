@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from matrix_helpers import words, write_corpora
 from typer.testing import CliRunner
 
 from lingraft.cli import app
@@ -18,13 +19,14 @@ from lingraft.transfer.rank_measures import ndcg
 from lingraft.transfer.rankers import BOTH, DONOR_EFFECT, FEATURES, NEW_DONOR, ORACLE, RANDOM, Method, Study
 from lingraft.transfer.ranking import RankConfig, rank
 
+RELATED = ("deu", "swh", "zul")
 NAMES = ("overlap_recall", "wals_similarity", "distance_km", "donor_bytes")
 
 
 @pytest.fixture(autouse=True)
 def few_trees(monkeypatch):
-    """A fifth of the trees, a fifth of the time."""
-    monkeypatch.setattr(rankers, "TREES", 20)
+    """A tenth of the trees, a tenth of the time."""
+    monkeypatch.setattr(rankers, "TREES", 10)
 
 
 def simulated(seed=0, *, donors=20, recipients=12, donor=0.0, pair=0.0, noise=0.1, gaps=0.0):
@@ -196,7 +198,7 @@ def tables(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def ranked(tables):
-    before, rankers.TREES = rankers.TREES, 20
+    before, rankers.TREES = rankers.TREES, 10
     config = RankConfig(matrix=tables / "matrix.csv", pairs=tables / "pairs.csv", recipients=["r10", "r3"], draws=10)
     manifest = rank(config, tables / "out", quiet=True)
     rankers.TREES = before
@@ -265,11 +267,12 @@ def test_an_answer_says_how_much_how_surely_and_why(ranked):
 
 
 def test_without_features_the_donor_effect_answers_for_any_language(tables):
-    config = RankConfig(matrix=tables / "matrix.csv", recipients=["Klingonn"], draws=2, top=2)
+    config = RankConfig(matrix=tables / "matrix.csv", recipients=["xqz"], draws=2, top=2)
     answer = rank(config, tables / "bare")["answers"][0]
     assert answer["method"] == "donor effect"
     assert len(answer["rows"]) == 2
-    assert answer["notes"][0].startswith("no features were given")
+    said = ["no language 'xqz'.", "no features were given: only what donors did for others speaks"]
+    assert answer["notes"] == said
 
 
 def test_a_donor_never_trained_is_judged_by_its_features(tables):
@@ -282,6 +285,25 @@ def test_a_donor_never_trained_is_judged_by_its_features(tables):
     assert next(row for row in answer["rows"] if row["donor"] == "new")["reasons"].startswith(
         "never trained as a donor"
     )
+
+
+def test_a_text_of_the_recipient_tells_its_overlap_and_script(tmp_path):
+    corpora = write_corpora(tmp_path)  # deu, swh and zul share words, wol and bam share others
+    cells = [
+        f"{d},{r},{9 if (d in RELATED) == (r in RELATED) else 5},5"
+        for d in ("swh", "wol", "zul")
+        for r in ("deu", "bam")
+    ]
+    (tmp_path / "matrix.csv").write_text("donor,recipient,zero-shot,after\n" + "\n".join(cells))
+    (tmp_path / "xho.txt").write_text("\n".join(" ".join(words(0)) for _ in range(99)))
+    config = RankConfig(matrix=tmp_path / "matrix.csv", corpora=corpora, recipients=["Xhosa"], draws=2, level=0.6)
+    without = rank(config, tmp_path / "without", quiet=True)["answers"][0]
+    assert "no text of xho is known" in without["notes"]
+    answer = rank(config.replace(text=tmp_path / "xho.txt"), tmp_path / "with", quiet=True)["answers"][0]
+    assert answer["notes"] == []
+    reasons = {row["donor"]: row["reasons"] for row in answer["rows"]}
+    assert "overlap .00, third of 3" in reasons["wol"]
+    assert all("same script" in said for said in reasons.values())
 
 
 def test_a_language_is_no_donor_of_its_own(tmp_path):

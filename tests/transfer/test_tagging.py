@@ -1,6 +1,7 @@
 """Tagging: what is read of a treebank, that no word is lost, that a model learns it, how it is scored, and resuming."""
 
 import hashlib
+import shutil
 from collections import Counter
 
 import numpy as np
@@ -412,6 +413,20 @@ def test_models_and_treebanks_are_looked_at_before_any_training(folders, tmp_pat
     (tmp_path / "bad.conllu").write_text("1\ta\t_\tFOO\n\n")
     with pytest.raises(LingraftError, match="'FOO' is no UPOS tag"):
         tag(config(folders, test={"eng": tmp_path / "bad.conllu"}), tmp_path / "b", quiet=True)
+
+
+def test_donors_of_a_matrix_are_taken_with_their_seed(folders, tmp_path):
+    matrix = tmp_path / "matrix"
+    shutil.copytree(folders / "donor", matrix / "donors" / "swh-3" / "model")
+    held = {"donors": ["swh"], "seeds": [3], "model": str(folders / "base")}
+    runs.write_json(matrix / "manifest.json", {"stage": "transfer matrix", "config": held})
+    how = {"epochs": 1, "frozen": True}
+    asked = config(folders, base=None, models=[], matrix=matrix, seeds=[3], tagger=how)
+    manifest = tag(asked, tmp_path / "out", quiet=True)
+    assert {row["model"] for row in manifest["scores"]} == {"base", "swh", "majority tag", "tag of the form"}
+    assert {path.stem for path in (tmp_path / "out" / "predictions").iterdir()} == {"base-3-eng", "swh-3-eng"}
+    with pytest.raises(LingraftError, match="has no model of swh with seed 0"):
+        tag(asked.replace(seeds=[0]), tmp_path / "other", quiet=True)
 
 
 def test_the_command_reads_a_recipe_and_a_folder_of_treebanks(lingraft, folders, ud, tmp_path):

@@ -180,6 +180,15 @@ def test_a_language_with_too_few_lines_is_left_out_by_name(folders, tmp_path, ca
         corpora(CorporaConfig(languages=more), tmp_path / "nothing", workers=1, quiet=True)
 
 
+def test_a_language_may_be_listed_twice(folders, tmp_path):
+    more = [
+        LanguageSources(language=name, sources=[Source(kind="text", path=[write(tmp_path / f"{name}.txt", text)])])
+        for name, text in {"sw": "habari ya asubuhi\n", "Swahili": "habari ya jioni\n"}.items()
+    ]
+    manifest = make(tmp_path / "out", folders, only=["swh"], languages=more)
+    assert [source["lines"] for source in manifest["cards"]["swh"]["sources"]] == [120, 1, 1]
+
+
 def test_two_languages_with_the_same_text_are_named(folders, tmp_path):
     same = write(tmp_path / "same" / "Copy.xml", bible("Zulu", "zul", verses("swh", 110)))
     twice = [LanguageSources(language="zul", sources=[Source(kind="bible", path=[same])])]
@@ -253,13 +262,25 @@ def test_tokens_of_a_tokenizer_are_counted(folders, tmp_path):
 def test_the_plan_says_what_would_be_read(folders, tmp_path, lingraft):
     found = plan(CorporaConfig(**folders, only=["sw", "Thai"]), tmp_path / "out")
     assert [(row["language"], row["name"], row["there"]) for row in found["languages"]] == [
-        ("swh", "Swahili", "new"),
-        ("tha", "Thai", "new"),
+        ("swh", "Swahili", "no"),
+        ("tha", "Thai", "no"),
     ]
     options = [item for kind, path in folders.items() for item in (f"--{kind}", path)]
     shown = lingraft("transfer", "corpora", *options, "--only", "sw,tha", "--out", tmp_path / "out", "--dry-run")
     assert shown.code == 0 and "Swahili" in shown.out and "output: new" in shown.out
     assert not (tmp_path / "out").exists()
+
+
+def test_the_plan_says_what_is_there(folders, tmp_path):
+    make(tmp_path / "out", folders, only=["swh", "quc"])
+    asked = CorporaConfig(**folders, only=["swh", "mam"])
+    found = plan(asked, tmp_path / "out")
+    assert [row["there"] for row in found["languages"]] == ["no", "yes"]
+    assert found["state"] == "output: holds 1 of these languages; --overwrite would remove quc"
+    other = plan(asked.replace(cleaning=Cleaning(min_characters=9)), tmp_path / "out")
+    assert [row["there"] for row in other["languages"]] == ["no", "made otherwise"]
+    assert "--overwrite would replace swh" in other["state"]
+    assert "complete" in plan(asked.replace(only=["swh", "quc"]), tmp_path / "out")["state"]
 
 
 def test_the_command_line(folders, tmp_path, lingraft):
@@ -318,6 +339,13 @@ def test_killed_twice_the_bytes_are_those_of_an_unbroken_run(made, folders, tmp_
     assert sorted(calls) == sorted(made.languages.keys() - done)
     assert digest(out) == digest(made.folder)
     assert not (out / "work").exists() and not list(out.rglob("*.tmp"))
+
+
+def test_killed_before_anything_was_made_nothing_stays_behind(folders, tmp_path):
+    """The kill came while the first file of all was written."""
+    write(tmp_path / "out" / ".request.json.1.tmp", "{")
+    make(tmp_path / "out", folders, only=["swh"])
+    assert not list((tmp_path / "out").rglob(".*.tmp"))
 
 
 def test_a_broken_source_stops_with_its_name_and_the_others_are_kept(folders, tmp_path):

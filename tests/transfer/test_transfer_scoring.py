@@ -317,8 +317,8 @@ def test_a_slow_tokenizer_that_tells_no_bytes_is_refused():
     class Words:
         is_fast, name_or_path, all_special_ids = False, "words", [0]
 
-        def __call__(self, texts, **_):
-            return {"input_ids": [[1] * len(text.split()) for text in texts]}
+        def __call__(self, text, **_):
+            return {"input_ids": [1] * len(text.split())}
 
     with pytest.raises(LingraftError, match=r"words \(Words\) is not a fast one"):
         TokenBytes(Words()).encode(["two words"])

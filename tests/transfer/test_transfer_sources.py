@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from corpora_helpers import bible, conllu, small_folders, verses, write
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lingraft.errors import LingraftError
@@ -95,6 +95,21 @@ def test_conllu_with_ranges_empty_nodes_missing_columns_and_no_text(tmp_path):
     keys = [line.key for line in lines_of(kind="ud", path=[path])]
     assert keys[:2] == ["ud/es_x/one", "ud/es_x/two"]
     assert keys[2].startswith("ud/es_x/") and len(keys[2]) == 24, "a hash of the text where there is no id"
+
+
+WORDS = st.lists(st.tuples(st.text("abcñ字-.", min_size=1), st.booleans()), min_size=1, max_size=8)
+
+
+@given(WORDS)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_text_is_rebuilt_from_forms_and_their_spaces(tmp_path, words):
+    rows = [
+        f"{place}\t{form}" + "\t_" * 7 + ("\t_" if space else "\tSpaceAfter=No")
+        for place, (form, space) in enumerate(words, start=1)
+    ]
+    path = write(tmp_path / "made.conllu", "\n".join([*rows, "", ""]))
+    text = "".join(form + " " * space for form, space in words).strip()
+    assert [sentence.written() for sentence in format_conllu.sentences(path)] == [text]
 
 
 @pytest.mark.parametrize("row", ["no tab at all", "x\tform\t_", "\tform"])
@@ -187,7 +202,7 @@ def test_doubled_quotes_of_a_table_are_undone(tmp_path):
         '"Nothing to undo."',
         'It is over."',
     ]
-    assert drops["csv_quotes_taken_away"] == 3
+    assert drops["repaired_csv_quotes"] == 3
 
 
 def test_plain_files_and_rows_are_cut_into_lines(tmp_path):
@@ -198,6 +213,17 @@ def test_plain_files_and_rows_are_cut_into_lines(tmp_path):
     assert found == [Line(text_key("one line"), "one line"), Line(text_key("third"), "third")]
     with pytest.raises(LingraftError, match="no field 'text'"):
         lines_of(kind="jsonl", path=[rows])
+
+
+def test_a_data_set_of_the_hub(monkeypatch):
+    from lingraft.corpus import texts
+
+    asked = []
+    rows = [texts.Document("row 1", "one line\nanother"), texts.Document("row 2", "third")]
+    monkeypatch.setattr(texts, "_of_hub", lambda source: asked.append((source.dataset, source.subset)) or iter(rows))
+    found = lines_of(kind="hub", dataset="wikimedia/wikipedia", subset="20231101.sw")
+    assert [line.text for line in found] == ["one line", "another", "third"]
+    assert asked == [("wikimedia/wikipedia", "20231101.sw")]
 
 
 @given(st.text(min_size=1))

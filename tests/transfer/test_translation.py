@@ -363,3 +363,14 @@ def test_the_command_line_translates(folders, tmp_path, lingraft):
     assert "chrF++" in done.out
     assert "copy of the source" in done.out
     assert lingraft("transfer", "translate", "--models", "x", "--out", tmp_path / "x").code == 1
+
+
+def test_a_direction_of_a_recipe_is_carried_out(folders, tmp_path, lingraft):
+    held = config(folders).model_dump(mode="json", exclude_none=True)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text(json.dumps({"translate": {"eng-spa": held, "spa-eng": held}}), "utf-8")
+    plan = ("transfer", "translate", "--recipe", recipe, "--out", tmp_path / "run", "--dry-run")
+
+    assert "output: new" in lingraft(*plan, "--direction", "eng-spa").out
+    assert "which direction is not said" in lingraft(*plan).err
+    assert "did you mean 'eng-spa'?" in lingraft(*plan, "--direction", "eng-sp").err

@@ -86,8 +86,8 @@ def test_a_language_is_found_by_its_codes(folder, code, entry):
 
 def test_a_choice_among_entries_is_told(folder):
     held = read_typology(folder)
-    assert held.match("deu").note == "deu has 2 entries in wals: taken is ger (German), with 3 values"
-    assert held.match("aze").note == "aze is not in wals but as azj: taken is aze (Azerbaijani), with 1 values"
+    assert held.match("deu").note == "deu stands in wals with 2 entries: taken is ger (German), with 3 values"
+    assert held.match("aze").note == "aze stands in wals as azb azj: taken is aze (Azerbaijani), with 1 values"
     assert held.match("aar").note == ""
 
 

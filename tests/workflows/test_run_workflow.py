@@ -30,7 +30,7 @@ SMALL = [
 RECIPES = sorted(
     path
     for path in (Path(__file__).parents[2] / "recipes").glob("*.yaml")
-    if not path.stem.startswith("experiment")  # those are of `lingraft experiment`
+    if not path.stem.startswith(("experiment", "transfer"))  # those have tests of their own
 )
 QUICKSTART = Path(__file__).parents[2] / "recipes" / "quickstart.yaml"
 

@@ -26,7 +26,10 @@ def translate(
     models: Annotated[list[str] | None, typer.Option(help="Further models, each as NAME=FOLDER.")] = None,
     base: Annotated[str | None, typer.Option(help="Model that all are compared with.")] = None,
     prefix: Annotated[str | None, typer.Option(help="Text put before each source.")] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A recipe whose section `translate` is used.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="A recipe: one of the directions in its section translate.")
+    ] = None,
+    direction: Annotated[str | None, typer.Option(help="Which one of the recipe; not needed where it has one.")] = None,
     set_: options.Set = None,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
@@ -34,11 +37,11 @@ def translate(
 ) -> None:
     """Fine-tune donors' models on sentence pairs, translate a test set, and compare them with the base."""
     from lingraft.cli.tables import print_table
-    from lingraft.config import load, read_yaml
+    from lingraft.config import load
     from lingraft.transfer.translation import STAGE, TranslateConfig
     from lingraft.transfer.translation import translate as library
 
-    section = read_yaml(recipe).get("translate") if recipe else None
+    section = _section(recipe, direction) if recipe else None
     flags = options.given(
         source=source,
         target=target,
@@ -59,6 +62,22 @@ def translate(
         print(f"note: {note}")
     print_table(manifest["scores"], title=f"{config.source} to {config.target}, 95% interval: {out}")
     print_table(manifest["differences"], title="against the base, paired bootstrap")
+
+
+def _section(recipe: Path, direction: str | None) -> dict[str, Any]:
+    """Return the settings of a direction; the section holds a name and settings for each."""
+    from lingraft.config import read_yaml
+    from lingraft.errors import LingraftError, did_you_mean
+
+    held = read_yaml(recipe).get("translate") or {}
+    name = next(iter(held), "") if direction is None and len(held) == 1 else direction
+    if name not in held:
+        raise LingraftError(
+            f"{recipe} has no direction '{name}'" if name else f"{recipe}: which direction is not said",
+            did_you_mean(name or "", held),
+            f"Say --direction NAME, one of: {', '.join(held) or 'none: its section translate is empty'}.",
+        )
+    return held[name]
 
 
 def _pairs(option: str, paths: list[Path] | None, split: str) -> dict[str, Any] | None:

@@ -129,6 +129,7 @@ def feature_row(row: Tested) -> dict[str, Any]:
         **{name: figures[name] for name in _COLUMNS},
         "holm": _known(row.holm),
         "bh": _known(row.bh),
+        "qap_bh": _known(row.qap_bh),
         "r_donor": _known(row.r_donor),
         "p_donor": _known(row.p_donor),
         "r_recipient": _known(row.r_recipient),
@@ -274,7 +275,7 @@ _EFFECTS = (
 _FEATURES = (
     "slope: gain for one unit of the feature, after donors and recipients (two-way fixed effects, errors clustered by "
     "both, 95%); per_sd: for a usual difference; r: correlation of the centred values. qap: p by permuted donors and "
-    "recipients. holm, bh: p corrected for all features here. r_donor, r_recipient: do languages with more of it give, "
+    "recipients. holm, bh, qap_bh: p and qap corrected for all features here. r_donor, r_recipient: do languages with more of it give, "
     "or take, more? left_out: unknown, absorbed (the same for all pairs of a donor or a recipient), too_few."
 )
 _SEEDS = "Correlations over pairs; centred: without what donors and recipients explain."

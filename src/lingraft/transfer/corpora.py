@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, get_args
@@ -96,23 +96,24 @@ class CorporaConfig(Config):
 
 
 def resolved(config: CorporaConfig) -> list[LanguageConfig]:
-    """Return what is read for each language, in the order of their codes.
+    """Return what is read for each language, in the order of their codes; one that is listed twice has all sources.
 
-    Raises LingraftError that names all languages that cannot be told or are given twice.
+    Raises LingraftError that names all languages that cannot be told, and the folders' files that clash.
     """
-    said = resolve_all([item.language for item in config.languages], config.cldf)
-    only = [*resolve_all(config.only, config.cldf)]
+    listed = resolve_all([item.language for item in config.languages], config.cldf)
+    only = [language.id for language in resolve_all(config.only, config.cldf)]
     given = {"bible": config.bible, "seed": config.seed, "ud": config.ud}
     sources = folders.gather(given, config.skip, only, config.cldf)
-    if missing := [code for code in only if code not in sources and code not in said]:
+    for language, item in zip(listed, config.languages, strict=True):
+        sources.setdefault(language.id, []).extend(item.sources)
+    if missing := [code for code in only if code not in sources]:
         raise LingraftError(
             f"no source has text in {', '.join(str(resolve(code)) for code in missing)}",
             f"The folders have: {', '.join(sorted(folders.gather(given, config.skip, [], config.cldf)))}.",
             "Leave them out of only:, or list their sources under languages:.",
         )
-    for code, item in zip(said, config.languages, strict=True):
-        sources.setdefault(code, []).extend(item.sources)
-    found = {code: said.get(code) or resolve(code, config.cldf) for code in sorted(sources)}
+    known = {language.id: language for language in listed}
+    found = {code: known.get(code) or resolve(code, config.cldf) for code in sorted(sources)}
     return [
         LanguageConfig(
             lang=code,
@@ -168,19 +169,23 @@ def corpora(
 
 def plan(config: CorporaConfig, out: str | Path) -> dict[str, Any]:
     """Return what `corpora` would read, a row a language, and the state of the folder `out`; nothing is written."""
-    languages = resolved(config)
+    request = _Request(languages=resolved(config), max_identical=config.max_identical)
+    there = _Standing.of(Path(out), request)
     rows = [
         {
             "language": item.lang,
             "name": item.name,
             "sources": "; ".join(source.title for source in item.sources),
             "MB": round(sum(_size(path) for source in item.sources for path in source.path) / 1e6, 2),
-            "there": _state(Path(out) / "languages" / item.lang, item),
+            "there": "made otherwise" if item.lang in there.changed else "yes" if item.lang in there.same else "no",
         }
-        for item in languages
+        for item in request.languages
     ]
-    request = _Request(languages=languages, max_identical=config.max_identical)
-    return {"languages": rows, "state": runs.state(out, STAGE, request)}
+    if there.is_same:
+        return {"languages": rows, "state": runs.state(out, STAGE, request)}
+    replaced = f"; --overwrite would replace {', '.join(there.changed)}" if there.changed else ""
+    removed = f"; --overwrite would remove {', '.join(there.gone)}" if there.gone else ""
+    return {"languages": rows, "state": f"output: holds {len(there.same)} of these languages{replaced}{removed}"}
 
 
 def _size(path: Path) -> int:
@@ -188,8 +193,32 @@ def _size(path: Path) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
-def _state(folder: Path, language: LanguageConfig) -> str:
-    return runs.state(folder, LANGUAGE_STAGE, language).partition("\n")[0].removeprefix("output: ")
+@dataclass(frozen=True)
+class _Standing:
+    """How a folder stands to a request: languages that it holds as they are asked for, otherwise, or beyond."""
+
+    is_same: bool
+    """Whether it holds this very request, or none."""
+    same: list[str]
+    changed: dict[str, str]
+    """Language -> in what it differs."""
+    gone: list[str]
+
+    @classmethod
+    def of(cls, out: Path, request: _Request) -> Self:
+        held = runs.read_json(out / "request.json") or {}
+        if held.get("stage") != STAGE:
+            return cls(True, [], {}, [])
+        new = runs.Run(out, STAGE, request, overwrite=False, versions=VERSIONS).request
+        states = {
+            item.lang: runs.state(out / "languages" / item.lang, LANGUAGE_STAGE, item) for item in request.languages
+        }
+        return cls(
+            is_same=all(held[key] == new[key] for key in ("config_hash", "inputs")),
+            same=[code for code, state in states.items() if "complete" in state],
+            changed={code: state.partition("\n")[2].strip() for code, state in states.items() if ANOTHER_RUN in state},
+            gone=sorted({item["lang"] for item in held["config"]["languages"]} - states.keys()),
+        )
 
 
 def _make_room(out: Path, request: _Request, overwrite: bool) -> None:
@@ -197,26 +226,21 @@ def _make_room(out: Path, request: _Request, overwrite: bool) -> None:
 
     Raises LingraftError, without `overwrite`, where a language that is there is not asked for, or asked for otherwise.
     """
-    held = runs.read_json(out / "request.json") or {}
-    new = runs.Run(out, STAGE, request, overwrite=False, versions=VERSIONS).request
-    if held.get("stage") != STAGE or all(held[key] == new[key] for key in ("config_hash", "inputs")):
+    there = _Standing.of(out, request)
+    if there.is_same:
         return
-    asked = {item.lang: item for item in request.languages}
-    gone = sorted({item["lang"] for item in held["config"]["languages"]} - asked.keys())
-    states = {code: runs.state(out / "languages" / code, LANGUAGE_STAGE, item) for code, item in asked.items()}
-    changed = {code: state for code, state in states.items() if ANOTHER_RUN in state}
-    if not overwrite and (gone or changed):
-        lines = [f"{code}: {state.partition(':')[2].partition(':')[2].strip()}" for code, state in changed.items()]
+    if not overwrite and (there.gone or there.changed):
+        lines = [f"{code}: {difference}" for code, difference in there.changed.items()]
         raise LingraftError(
             "\n".join([f"{out} holds other text than is asked for", *lines]),
-            f"Not asked for: {', '.join(gone)}." if gone else "",
+            f"Not asked for: {', '.join(there.gone)}." if there.gone else "",
             "Choose another --out, or replace these languages with --overwrite; the others stay as they are.",
         )
     (out / "manifest.json").unlink(missing_ok=True)
     shutil.rmtree(out / "work", ignore_errors=True)
-    for code in gone:
+    for code in there.gone:
         shutil.rmtree(out / "languages" / code, ignore_errors=True)
-    runs.write_json(out / "request.json", new)
+    runs.write_json(out / "request.json", runs.Run(out, STAGE, request, overwrite=False, versions=VERSIONS).request)
 
 
 def _finish(run: runs.Run, request: _Request, done: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -243,10 +267,14 @@ def _finish(run: runs.Run, request: _Request, done: dict[str, dict[str, Any]]) -
         language_pairs_with_identical_lines=len(shared), leaked_keys=len(found.keys), leaked_texts=len(found.texts)
     )
     run.write_table("languages", [Card(**card).row() for card in cards.values()], title="Text by language")
+    reasons = sorted({reason for result in done.values() for reason in result["drops"]})
     run.write_table(
         "left_out_lines",
-        [{"language": code, **result["drops"]} for code, result in done.items()],
-        title="Lines left out, by reason",
+        [
+            {"language": code} | {reason.replace("_", " "): result["drops"].get(reason, 0) for reason in reasons}
+            for code, result in done.items()
+        ],
+        title="Lines left out or repaired, by reason",
         note="Every line that was read stands in a split or here.",
     )
     if shared:

@@ -158,7 +158,7 @@ def write_language(folder: Path, config: LanguageConfig, *, overwrite: bool = Fa
             for split, held in splits.items():
                 _write_split(run.path / split, held, _SplitConfig(language=config, split=split))
             card = asdict(_card(config, splits))
-        counters = Counter({f"left_out_{reason}": number for reason, number in drops.items()})
+        counters = Counter({_counter(reason): number for reason, number in drops.items()})
         if card:
             counters.update({f"lines_{split}": len(held) for split, held in splits.items()})
         else:
@@ -166,6 +166,10 @@ def write_language(folder: Path, config: LanguageConfig, *, overwrite: bool = Fa
         result = {"card": card, "left_out": left_out, "drops": dict(sorted(drops.items()))}
         run.finish(dict(sorted(counters.items())), **result)
         return result | {"counters": dict(sorted(counters.items()))}
+
+
+def _counter(reason: str) -> str:
+    return reason if reason.startswith("repaired_") else f"left_out_{reason}"
 
 
 class _Sourced(NamedTuple):

@@ -81,7 +81,7 @@ def plan(
     weights, checkpoints = 4 * parameters / 1e9, max(work.checkpoints for work in works)
     kept = len(works) * (1 + (checkpoints if config.keeps_snapshots else 0))
     rows.append(_row("GB kept", weights * kept, None, "a model for each donor and seed, in float32"))
-    rows.append(_row("GB besides, while at work", weights * at_once * (checkpoints + 4), None, "checkpoints"))
+    rows.append(_row("GB besides, at work", weights * at_once * (checkpoints + 4), None, "checkpoints"))
     return rows
 
 

@@ -1,7 +1,10 @@
 """All figures of one matrix: shares of variance, effects, features alone and together. Nothing is read or written.
 
-found = explain(read_results("published.csv"), pair_features(donors, recipients, typology=["wals"]))
-[(row.feature, row.slope.r, row.slope.qap, row.holm) for row in found.tested if row.slope]
+    found = explain(read_results("published.csv"), pair_features(donors, recipients, typology=["wals"]))
+    [(row.feature, row.slope.r, row.slope.qap, row.holm) for row in found.tested if row.slope]
+
+A feature on its own is tested for two things: whether it makes good pairs (its slope), and whether languages with more
+of it are good donors or recipients (its correlation with their effects).
 """
 
 from collections.abc import Mapping, Sequence
@@ -54,6 +57,9 @@ class Tested:
 
     bh: float = float("nan")
     """The same, for the share of false ones among those that pass."""
+
+    qap_bh: float = float("nan")
+    """p by permutation, corrected like bh."""
 
 
 @dataclass(frozen=True)
@@ -132,11 +138,12 @@ def explain(
 
 def corrected(tested: list[Tested]) -> list[Tested]:
     """Return the features with p corrected for how many have one."""
-    places = [place for place, row in enumerate(tested) if row.slope is not None and np.isfinite(row.slope.p)]
-    p = [tested[place].slope.p for place in places]
     found = list(tested)
-    for place, holm, bh in zip(places, statistics.holm(p), statistics.benjamini_hochberg(p), strict=True):
-        found[place] = replace(tested[place], holm=holm, bh=bh)
+    places = [place for place, row in enumerate(tested) if row.slope is not None and np.isfinite(row.slope.p)]
+    p, permuted = ([getattr(tested[place].slope, name) for place in places] for name in ("p", "qap"))
+    corrections = statistics.holm(p), statistics.benjamini_hochberg(p), statistics.benjamini_hochberg(permuted)
+    for place, holm, bh, qap_bh in zip(places, *corrections, strict=True):
+        found[place] = replace(tested[place], holm=holm, bh=bh, qap_bh=qap_bh)
     return found
 
 

@@ -28,8 +28,8 @@ def findings(found: Analysis, *, unstable_runs: int = 0) -> list[dict[str, str]]
             ("warns", "gains", f"Trainings that the matrix calls unstable: {unstable_runs}. They count here, too.")
         )
     rows.append(("says", "shares", _shares(found)))
-    if lost := [part.name for part in found.components if part.raw < 0]:
-        rows.append(("warns", "shares", f"The share of {_listed(lost)} comes out below zero and is counted as zero."))
+    if lost := [variance_name(part.name, len(found.components)) for part in found.components if part.raw < 0]:
+        rows.append(("warns", "shares", f"Below zero as estimated, counted as zero: {_listed(lost)}."))
     for about, side, names in (
         ("donors", found.effects.donor, found.results.donors),
         ("recipients", found.effects.recipient, found.results.recipients),
@@ -47,7 +47,7 @@ def findings(found: Analysis, *, unstable_runs: int = 0) -> list[dict[str, str]]
 def unstable(found: Analysis) -> bool:
     """Whether training seems to have damaged the model: the mean gain is below zero, or few pairs improve."""
     gains = found.gain[found.measured]
-    return bool(gains.mean() < 0 or (gains > 0).mean() < FEW)
+    return bool(found.effects.mean < 0 or (gains > 0).mean() < FEW)
 
 
 def _gains(found: Analysis) -> str:
@@ -101,22 +101,22 @@ def passes(row: Tested) -> bool:
 
 
 def _features(found: Analysis) -> list[str]:
+    if not found.tested:
+        return ["No features are known: give corpora, typology or pairs."]
     tested = [row for row in found.tested if row.slope is not None]
     if not tested:
-        return [
-            "No feature of pairs could be tested."
-            if found.tested
-            else "No features are known: give corpora, typology or pairs."
-        ]
-    passed = sorted(filter(passes, tested), key=lambda row: -abs(row.slope.r))
-    said = [f"{len(passed)} of {len(tested)} features of pairs go with the gain once donor and recipient are taken out"]
-    if passed:
-        said[0] += ", by clustered errors after Holm and by permutation: " + ", ".join(
-            f"{row.feature} (r {row.slope.r:+.2f})" for row in passed[:5]
+        return ["No feature of pairs could be tested."]
+    passed = [row for row in tested if passes(row)]
+    permuted = [row for row in tested if row not in passed and row.qap_bh <= SURE]
+    said = [
+        f"{len(passed)} of {len(tested)} features of pairs go with the gain once donor and recipient are taken out, by "
+        f"clustered errors after Holm and by permutation{_with_r(passed)}."
+    ]
+    if permuted:
+        said.append(
+            f"By permutation alone (Benjamini and Hochberg, a share of {SURE:.0%} of them false), "
+            f"{len(permuted)} more{_with_r(permuted)}."
         )
-        said[0] += f" and {len(passed) - 5} more." if len(passed) > 5 else "."
-    else:
-        said[0] += "."
     overlap = next((row for row in found.tested if row.feature == found.overlap), None)
     if overlap is not None and overlap.slope is not None and np.isfinite(overlap.slope.r):
         of_donors = f"the donors' effects r = {overlap.r_donor:+.2f} (p {overlap.p_donor:.2g})"
@@ -125,6 +125,13 @@ def _features(found: Analysis) -> list[str]:
             f"permutation)" + (f"; with {of_donors}." if np.isfinite(overlap.r_donor) else ".")
         )
     return said
+
+
+def _with_r(rows: Sequence[Tested], most: int = 5) -> str:
+    """Return the strongest features with their correlations, ready to be added to a sentence."""
+    ordered = sorted(rows, key=lambda row: -abs(row.slope.r))
+    shown = ", ".join(f"{row.feature} (r {row.slope.r:+.2f})" for row in ordered[:most])
+    return (f": {shown}" if shown else "") + (f" and {len(rows) - most} others" if len(rows) > most else "")
 
 
 def _together(found: Analysis) -> list[str]:
@@ -147,12 +154,18 @@ def _together(found: Analysis) -> list[str]:
 
 
 def _seeds(found: Analysis) -> list[tuple[str, str, str]]:
+    """Say how far seeds agree; the mean over seeds is more reliable than one of them (Spearman and Brown 1910)."""
     rows = [row for row in seed_rows(found) if row["r_centred_gain"] is not None]
     if not rows:
         return []
-    plain, centred = (np.mean([row[name] for row in rows]) for name in ("r_gain", "r_centred_gain"))
-    said = f"Two seeds' gains correlate {plain:.2f}, and {centred:.2f} once donor and recipient are taken out."
-    if centred < 0.5:
+    plain, centred = (float(np.mean([row[name] for row in rows])) for name in ("r_gain", "r_centred_gain"))
+    seeds = float(np.isfinite(found.results.gain).sum(axis=2)[found.measured].mean())
+    reliable = max(0.0, seeds * centred / (1 + (seeds - 1) * max(centred, 0.0)))
+    said = (
+        f"Two seeds' gains correlate {plain:.2f}, and {centred:.2f} once donor and recipient are taken out; of what "
+        f"makes single pairs differ in the mean over seeds, {reliable:.0%} would come out again."
+    )
+    if reliable < 0.5:
         return [("warns", "seeds", said + " What is said of single pairs is mostly noise.")]
     return [("says", "seeds", said)]
 

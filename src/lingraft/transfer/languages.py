@@ -66,25 +66,17 @@ def resolve(text: str, cldf: Sequence[Path] = ()) -> Language:
     raise known.unknown(asked)
 
 
-def resolve_all(texts: Iterable[str], cldf: Sequence[Path] = ()) -> dict[str, Language]:
-    """Return id -> language for several texts, in their order.
-
-    Raises one LingraftError that names all that are unknown, and those that are the same language.
-    """
-    found: dict[str, Language] = {}
-    said: dict[str, str] = {}
+def resolve_all(texts: Iterable[str], cldf: Sequence[Path] = ()) -> list[Language]:
+    """Return the languages of several texts, in their order; one LingraftError names all that are unknown."""
+    found: list[Language] = []
     faults = []
     for text in texts:
         try:
-            language = resolve(text, cldf)
+            found.append(resolve(text, cldf))
         except LingraftError as error:
             faults.append(f"{error.what}. {error.why}".strip())
-            continue
-        if language.id in found:
-            faults.append(f"'{said[language.id]}' and '{text}' are both {language}")
-        found[language.id], said[language.id] = language, text
     if faults:
-        raise LingraftError("\n".join(faults), cure="Name each language once, by its ISO 639-3 code.")
+        raise LingraftError("\n".join(faults), cure="Name each language by its ISO 639-3 code.")
     return found
 
 

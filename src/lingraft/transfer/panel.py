@@ -44,7 +44,7 @@ class Panel:
         donor, recipient = self.groups
         gram[donor, recipient] = gram[recipient, donor] = 1
         np.fill_diagonal(gram, np.bincount(np.concatenate(self.groups), minlength=len(gram)))
-        return np.linalg.pinv(gram, hermitian=True)
+        return np.linalg.pinv(gram, rcond=1e-10, hermitian=True)
 
     @cached_property
     def parts(self) -> NDArray[np.intp]:

@@ -181,7 +181,7 @@ def _write_methods(run: runs.Run, question: Question, scores: dict[str, Scores],
     num_recipients = len(question.recipients)
     rows, gaps = [], []
     for measure in MEASURES:
-        held = {name: found[measure] for name, found in scores.items()}
+        held = {name: found[measure] for name, found in _by_choice(scores).items()}
         unit = "" if measure.startswith("NDCG") else f", {question.unit}"
         for name, values in held.items():
             low, high = statistics.bootstrap(values, resamples=config.resamples, seed=config.seed)
@@ -199,7 +199,8 @@ def _write_methods(run: runs.Run, question: Question, scores: dict[str, Scores],
     run.write_table("methods", rows, kind="scores", title="What each way of choosing is worth", note=note)
     note = (
         "Paired over recipients: bootstrap interval and p; p_holm is corrected for the number of methods. Of regret, "
-        "below zero is better."
+        "below zero is better. The donors are taken as they are: a method that puts them in one order for all "
+        "recipients, as size does, may be far from random choice by which donors happen to be large."
     )
     run.write_table("comparisons", gaps, title="Differences from random choice and from size", note=note)
 
@@ -277,7 +278,8 @@ def _write_importance(run: runs.Run, question: Question, found: Sequence[Method]
         rows.append({"label": name, "value": float(values.mean()), "low": low, "high": high})
     note = (
         f"NDCG@10 that the method '{FEATURES}' loses on a recipient left out when one feature is shuffled among its "
-        "donors; 95% bootstrap intervals over recipients. Features that tell the same share their importance."
+        "donors; 95% bootstrap intervals over recipients. Features that tell the same share their importance; "
+        "sizes tell donors apart, and so stand in for the donor's effect."
     )
     title = "What the features are worth"
     run.write_table("importance", sorted(rows, key=lambda row: -row["value"]), kind="effects", title=title, note=note)

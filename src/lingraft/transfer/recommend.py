@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 SHORT = 3
 """Donors shown for each recipient of the matrix where nobody asked for one."""
 
-OF_TEXT = ("overlap_", "donor_", "recipient_", "ttr_", "same_script")
-"""How columns of features begin that come from text."""
+OF_TEXT = ("overlap_", "recipient_", "ttr_", "same_script")
+"""How columns of features begin that come from the recipient's text."""
 
 _ORDINALS = ("highest", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 
@@ -190,10 +190,11 @@ def _value(method: Method, study: Study) -> float:
 def _unknown(question: Question, column: int) -> tuple[str, ...]:
     """Say what is not known of a recipient that is asked for."""
     name, names = question.asked[column], question.study.names
-    if not names:
-        return ("no features were given: only what donors did for others speaks",)
-    is_known = dict(zip(names, np.isfinite(question.of_asked.features[:, column]).any(0), strict=True))
     told = list(question.not_found.get(name, ()))
+    if not names:
+        return (*told, "no features were given: only what donors did for others speaks")
+    known = zip(names, np.isfinite(question.of_asked.features[:, column]).any(0), strict=True)
+    is_known = {feature: found for feature, found in known if not feature.startswith("donor_")}
     for kind, of_kind in (("text", True), ("typology", False)):
         held = [known for feature, known in is_known.items() if feature.startswith(OF_TEXT) == of_kind]
         if held and not any(held):

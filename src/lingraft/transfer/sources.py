@@ -232,7 +232,7 @@ def _without_csv_quotes(text: str, drops: Counter[str]) -> str:
     """Return a line as it was before a table's writer doubled its quotes; NLLB-Seed has such lines."""
     if '""' not in text:
         return text
-    drops["csv_quotes_taken_away"] += 1
+    drops["repaired_csv_quotes"] += 1
     if len(text) > 2 and text[0] == text[-1] == '"':
         return text[1:-1].replace('""', '"')
     text = text.replace('""', '"')

@@ -142,8 +142,7 @@ def tag(config: TagConfig, out: str | Path, *, overwrite: bool = False, quiet: b
         facts = {}
         with progress.bar("tag", len(todo), "taggers", quiet=quiet) as bar:
             for task in todo:
-                facts[task] = _carry_out(run, config, task, texts)
-                bar.advance(1, task.key)
+                facts[task] = _carry_out(run, config, task, texts, bar)
         with run.timed("score"):
             return _finish(run, config, texts, facts, counters)
 
@@ -185,20 +184,28 @@ def _read(held: Sequence[Treebank], part: str, counters: Counter[str]) -> dict[s
     return found
 
 
-def _carry_out(run: runs.Run, config: TagConfig, task: Task, texts: Texts) -> dict[str, Any]:
+def _carry_out(run: runs.Run, config: TagConfig, task: Task, texts: Texts, bar: progress.Bar) -> dict[str, Any]:
     """Train one tagger and tag all test treebanks; return what happened. One that is done is read."""
     done = run.path / "units" / f"{task.key}.json"
     held = runs.read_json(done)
     if held is not None:
+        bar.advance(1, task.key)
         return held
     how, seed = config.tagger, task.unit.seed
     with run.timed("train"):
-        held = tagger.load_tagger(task.unit.model, how, seed=seed, device=config.device)
-        loss, learnt = tagger.fit(held, texts.train[task.train], how, seed=seed, name=task.key)
+        trained = tagger.load_tagger(task.unit.model, how, seed=seed, device=config.device)
+        loss, learnt = tagger.fit(
+            trained,
+            texts.train[task.train],
+            how,
+            seed=seed,
+            name=task.key,
+            on_step=lambda step, steps, loss: bar.advance(1 / steps, f"{task.key}, loss {loss:.2f}"),
+        )
     tagged: Counter[str] = Counter()
     with run.timed("tag"):
         predicted = {
-            language: tagger.predict(held, sentences, tagged, batch_tokens=4 * how.batch_tokens)
+            language: tagger.predict(trained, sentences, tagged, batch_tokens=4 * how.batch_tokens)
             for language, sentences in texts.test.items()
         }
     with run.write(f"predictions/{task.key}.parquet") as path:

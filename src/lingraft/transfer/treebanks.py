@@ -59,7 +59,7 @@ def treebanks_of(folder: Path, languages: Sequence[str], part: Literal["train", 
 
     Where a language has no file to train on, its dev file is taken. LingraftError for a language without any.
     """
-    wanted = [*resolve_all(languages)]
+    wanted = list(dict.fromkeys(language.id for language in resolve_all(languages)))
     found = {
         language: [path for source in sources for path in source.path]
         for language, sources in folders.gather({"ud": folder}, [], wanted).items()

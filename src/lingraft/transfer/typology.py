@@ -5,7 +5,7 @@ Grambank and Glottolog have this shape. chapters.csv and areas.csv, which WALS a
 grammar.
 
     wals = read_typology("wals")
-    wals.match("deu").note                      # "deu has 6 entries in wals: taken is ger (German), with 157 values"
+    wals.match("deu").note                      # "deu stands in wals with 6 entries: taken is ger ..."
     matches, shared = wals.agreement(["deu"], ["swh", "quc"])
 
 A language is found by ISO 639-3 code, by Glottocode, or by the data set's own id (`wals:ger`). A bare code of three
@@ -83,16 +83,16 @@ class Typology:
 
         Of several entries the one with the most values is taken, the first of the table among equals.
         """
-        rows, same = self._exact(code), ""
-        if not rows:
-            rows, same = self._same_language(code)
+        exact = self._exact(code)
+        rows = exact or self._same_language(code)
         if not rows:
             raise self._unknown(code)
         row = max(rows, key=lambda row: (self._num_values[row], -row))
         found = self.varieties[row]
-        several = f" has {len(rows)} entries in {self.name}" if len(rows) > 1 else f" is not in {self.name}"
-        note = f"{code}{several}{same}: taken is {found.id} ({found.name}), with {self._num_values[row]} values"
-        return Match(row, note if same or len(rows) > 1 else "")
+        named = f"{code} stands in {self.name}" + ("" if exact else f" as {' '.join(found.iso)}")
+        named += f" with {len(rows)} entries" if len(rows) > 1 else ""
+        note = f"{named}: taken is {found.id} ({found.name}), with {self._num_values[row]} values"
+        return Match(row, "" if exact and len(rows) == 1 else note)
 
     def find(self, code: str) -> Variety:
         """Return the entry that `match` takes."""
@@ -139,11 +139,10 @@ class Typology:
             rows[_language(iso)] += held
         return rows
 
-    def _same_language(self, code: str) -> tuple[list[int], str]:
-        """Return the rows of the language that a code or a name stands for, and that code in words."""
+    def _same_language(self, code: str) -> list[int]:
+        """Return the rows of the language that a code or a name stands for."""
         known = _language(code)
-        rows = self._rows["iso"].get(known) or self._rows_by_language.get(known, []) if known else []
-        return rows, f" but as {known}"
+        return self._rows["iso"].get(known) or self._rows_by_language.get(known, []) if known else []
 
     def _exact(self, code: str) -> list[int]:
         """Return the rows that a code names."""

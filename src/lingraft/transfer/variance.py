@@ -60,8 +60,7 @@ def moments(gain: ArrayLike) -> dict[str, float]:
     what pairs and trainings leave) set equal to what is expected of them: unbiased with any pattern of gaps, and the
     analysis of variance where there are none. Source: Henderson 1953, Biometrics 9, method 3.
     """
-    layout = _layout(gain)
-    return _moments(layout)
+    return _moments(_layout(gain))
 
 
 def components(gain: ArrayLike, *, level: float = 0.95, draws: int = RESAMPLES, seed: int = 0) -> list[Component]:
@@ -154,9 +153,12 @@ def _of_pairs(layout: _Layout, names: Sequence[str]) -> tuple[float, list[float]
     kept = 1 - panel.leverage
     expected = [0.0, 0.0, float(kept.sum())]
     if "training" in labels:
-        weights = np.zeros((len(counts), layout.levels("training")))
-        weights[labels["pair"], labels["training"]] = 1 / counts[labels["pair"]]
-        expected += [float((panel.centre(weights) ** 2).sum()), float((kept / counts).sum())]
+        weights = 1 / counts[labels["pair"]]  # how much of a training is in the mean of a pair
+        of_groups = np.zeros((sum(panel.shape), layout.levels("training")))
+        for group in (labels["donor"], panel.shape[0] + labels["recipient"]):
+            np.add.at(of_groups, (group, labels["training"]), weights)
+        explained = float((of_groups * (panel.gram_inverse @ of_groups)).sum())
+        expected += [float(weights @ weights) - explained, float((kept / counts).sum())]
     return squares, expected
 
 
