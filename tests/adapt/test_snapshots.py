@@ -58,7 +58,6 @@ def test_they_load_and_the_last_one_is_the_model(encoded, tiny, tmp_path):
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     train(short(encoded, tiny, snapshot_every=3), tmp_path / "run")
-    train(short(encoded, tiny, snapshot_every=3, steps=3, save_every=3, schedule="constant"), tmp_path / "other")
     found = snapshots(tmp_path / "run")
     assert {step: path.name for step, path in found.items()} == {3: "step-000003", 4: "step-000004"}
     assert same(weights(found[4]), weights(tmp_path / "run" / "model"))

@@ -88,6 +88,7 @@ def test_the_feature_that_makes_pairs_is_told_from_the_one_that_makes_donors(ana
     assert (size["varies_with"], size["left_out"], size["slope"]) == ("donor", "absorbed", None)
     assert size["r_donor"] > 0.9 and size["p_donor"] < 0.01 and size["r_recipient"] is None
     assert noise["pairs"] == 34 and noise["qap"] > 0.05
+    assert overlap["qap_bh"] == pytest.approx(2 * overlap["qap"])  # the smaller of two
 
 
 def test_findings_say_it_in_words(analysed):
@@ -202,6 +203,7 @@ def test_gains_that_are_all_equal_give_nulls_and_no_error(tmp_path):
     analyse(AnalyseConfig(matrix=tmp_path / "matrix.csv", pairs=pairs, resamples=20), out, quiet=True)
     assert [row["share"] for row in table(out, "variance")["rows"]] == [None] * 3
     assert "can't be told" in said(out, "says", "shares")
+    assert said(out, "says", "donors") == "All donors are alike."
 
 
 def test_without_any_feature_there_are_shares_and_effects(tmp_path):

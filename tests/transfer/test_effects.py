@@ -227,6 +227,11 @@ class TestEffects:
         assert np.isfinite(found.donor.value).all()
         assert np.isnan(found.donor.low).tolist() == [False, False, True, False]
 
+    def test_gains_that_are_all_equal_have_effects_of_exactly_zero(self):
+        found = effects(np.full((3, 4), np.log(2)))
+        for side in (found.donor, found.recipient):
+            assert not np.concatenate([side.value, side.low, side.high, side.pooled]).any()
+
     def test_one_recipient_gives_values_without_intervals(self):
         found = effects(np.array([[1.0], [3.0]]))
         assert found.donor.value == pytest.approx([-1, 1])

@@ -180,7 +180,8 @@ def test_cells_of_another_experiment_are_never_used(matrix_lab, tmp_path):
         cells.write(path, {key: replace(cell, **change) for key, cell in held.items()})
         with pytest.raises(LingraftError, match=rf"swh-0.parquet: the cell of .* at step 2 {message}") as caught:
             measure(more, out)
-        assert "--overwrite" in caught.value.cure
+        assert "Give another --out" in caught.value.cure
+        assert read_results(out).donors == ("swh", "wol")  # what was finished can still be read
     cells.write(path, held)
     longer = {"languages": write_texts(tmp_path / "texts", 200), "splits": {"validation": 0.15, "test": 0.2}}
     corpora(CorporaConfig(**longer, min_lines=3), texts, workers=1, quiet=True, overwrite=True)

@@ -2,10 +2,14 @@
 
 import csv
 import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from matrix_helpers import words, write_corpora
 from typer.testing import CliRunner
 
@@ -337,13 +341,54 @@ def test_noise_is_not_taken_for_a_way_of_choosing(tmp_path):
     assert all(row["p_holm"] > 0.05 for row in compared if row["against"] == "random")
 
 
+def test_a_donor_asked_for_by_another_name_is_no_donor_of_its_own(tables, tmp_path):
+    (tmp_path / "matrix.csv").write_text((tables / "matrix.csv").read_text().replace("d1,", "German,"))
+    config = RankConfig(matrix=tmp_path / "matrix.csv", recipients=["deu"], draws=2)
+    answer = rank(config, tmp_path / "out")["answers"][0]
+    assert answer["recipient"] == "German"
+    assert len(answer["rows"]) == 7
+    assert "German" not in {row["donor"] for row in answer["rows"]}
+
+
+@settings(deadline=None, max_examples=25)
+@given(data=st.data())
+def test_small_matrices_with_gaps_are_ranked_or_refused_in_words(data):
+    """Whatever is missing, and however few donors there are."""
+    shape = data.draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
+    values = st.one_of(st.none(), st.sampled_from([0.5, 1.0, 2.0]), st.floats(0.1, 10))
+    cells = [data.draw(st.lists(values, min_size=shape[1], max_size=shape[1])) for _ in range(shape[0])]
+    known = [data.draw(st.lists(values, min_size=shape[1] + 1, max_size=shape[1] + 1)) for _ in range(shape[0])]
+    with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rankers, "TREES", 1)
+        folder = Path(name)
+        lines = [f"d{i},r{j},1,{cell or ''}" for i, row in enumerate(cells) for j, cell in enumerate(row)]
+        (folder / "matrix.csv").write_text("\n".join(["donor,recipient,zero-shot,after", *lines]))
+        lines = [f"d{i},r{j},{x or ''},7" for i, row in enumerate(known) for j, x in enumerate(row)]
+        (folder / "pairs.csv").write_text("\n".join(["donor,recipient,overlap,donor_bytes", *lines]))
+        config = RankConfig(
+            matrix=folder / "matrix.csv",
+            pairs=folder / "pairs.csv",
+            draws=2,
+            resamples=20,
+            recipients=[f"r{shape[1]}", "r0"],
+        )
+        try:
+            manifest = rank(config, folder / "out", quiet=True)
+        except LingraftError as error:
+            assert "to rank" in str(error) or "no measured pair" in str(error)
+            return
+        for row in manifest["methods"]:
+            assert 0 <= row["NDCG@3"] <= 1 + 1e-9
+            assert row["regret@1"] >= -1e-9
+        assert all(answer["rows"] for answer in manifest["answers"])
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         ({"method": "donor efect"}, "no method 'donor efect' for r10: did you mean 'donor effect'?"),
         ({"candidates": ["x", "y"]}, "nothing is known of the candidates for r10: x, y"),
         ({"text": "matrix.csv"}, "the text of r10 has no other to be compared with"),
-        ({"pairs": "matrix.csv"}, None),
         ({"pairs": "twice.csv"}, "d1 -> r1 stands there 2 times"),
         ({"pairs": "none.csv"}, "none.csv holds no features"),
         ({"pairs": "nobody.csv"}, "nobody.csv has no column recipient"),
@@ -358,8 +403,6 @@ def test_what_cannot_be_answered_is_one_error(tables, tmp_path, options, words):
     (tables / "one.csv").write_text("donor,recipient,zero-shot,after\nd1,r1,1,2\nd2,r1,1,3\nd1,r2,4,5\n")
     given = {name: tables / value if name in ("pairs", "text", "matrix") else value for name, value in options.items()}
     config = load(RankConfig, {"matrix": tables / "matrix.csv", "recipients": ["r10"], "draws": 2} | given)
-    if words is None:  # perplexities are no features, but the column zero-shot is not named like an outcome
-        return
     with pytest.raises(LingraftError) as error:
         rank(config, tmp_path / "out")
     assert words in str(error.value)

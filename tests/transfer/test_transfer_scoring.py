@@ -16,7 +16,7 @@ from lingraft.errors import LingraftError
 from lingraft.evaluate.bits import nats
 from lingraft.evaluate.model import LoadedModel
 from lingraft.transfer import scoring
-from lingraft.transfer.scoring import Objective, ScoringSet, load_scorer, score, scoring_set
+from lingraft.transfer.scoring import Objective, Row, ScoringSet, _batches, load_scorer, score, scoring_set
 from lingraft.transfer.scoring_sets import MIN_TOKENS
 from lingraft.transfer.token_bytes import TokenBytes, owned_bytes
 
@@ -289,6 +289,20 @@ def _smaller(model):
     smaller = copy.deepcopy(model)
     smaller.resize_token_embeddings(110)
     return smaller
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 60), st.integers(1, 60)), max_size=80), st.integers(1, 400), st.integers(1, 99)
+)
+@settings(deadline=None)
+def test_batches_hold_every_row_once_and_keep_to_their_budget(sizes, batch_tokens, max_predicted):
+    rows = [Row(0, np.zeros(read, int), np.ones(told, int), np.ones(told, bool), 1) for read, told in sizes]
+    found = list(_batches(rows, "spans", batch_tokens, max_predicted))
+    assert sorted(number for batch in found for number in batch) == list(range(len(rows)))
+    for batch in found:
+        shapes = [sizes[number] for number in batch]
+        padded = len(batch) * sum(max(side) for side in zip(*shapes, strict=True))
+        assert len(batch) == 1 or (padded <= batch_tokens and sum(told for _, told in shapes) <= max_predicted)
 
 
 texts = st.text(st.sampled_from([*"ab  .é中😀🚀ß\u0301\u200dﬁ㎏\u3000\n\u00a0👩"]), max_size=30)

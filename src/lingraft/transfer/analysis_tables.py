@@ -275,7 +275,8 @@ _EFFECTS = (
 _FEATURES = (
     "slope: gain for one unit of the feature, after donors and recipients (two-way fixed effects, errors clustered by "
     "both, 95%); per_sd: for a usual difference; r: correlation of the centred values. qap: p by permuted donors and "
-    "recipients. holm, bh, qap_bh: p and qap corrected for all features here. r_donor, r_recipient: do languages with more of it give, "
-    "or take, more? left_out: unknown, absorbed (the same for all pairs of a donor or a recipient), too_few."
+    "recipients. holm, bh, qap_bh: p and qap corrected for all features here. r_donor, r_recipient: do languages with "
+    "more of it give, or take, more? left_out: unknown, absorbed (the same for all pairs of a donor or a recipient), "
+    "too_few."
 )
 _SEEDS = "Correlations over pairs; centred: without what donors and recipients explain."

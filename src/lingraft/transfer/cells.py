@@ -144,7 +144,7 @@ def check(path: Path, cells: Cells, questions: Mapping[Asked, str], training: st
             raise LingraftError(
                 f"{path}: the cell of {asked.language} ({asked.split}) at step {step} was {other}",
                 "Model, text or settings have changed since, and numbers of two experiments do not make one matrix.",
-                "Give another --out, or begin this one anew with --overwrite.",
+                "Give another --out, or remove this one to begin anew.",
             )
 
 

@@ -146,15 +146,11 @@ def carry_out(job: Job) -> dict[str, Any]:
 
 def is_done(config: MatrixConfig, place: Places, run: DonorRun, held: Cells) -> bool:
     """Whether nothing is left to do for a donor and seed."""
-    kept = runs.read_json(place.kept(run.key) / "chosen.json")
-    if kept is None or not (place.kept(run.key) / "model").exists():
+    if not (place.kept(run.key) / "model").exists():
         return False
     if not config.keeps_snapshots and (place.training(run.key) / SNAPSHOTS).exists():
         return False
-    scored: dict[Asked, set[int]] = {}
-    for step, asked in held:
-        scored.setdefault(asked, set()).add(step)
-    return all(kept["step"] in scored.get(asked, ()) for asked in run.asked(config.recipients))
+    return all((step, asked) in held for step in models_of(place, run) for asked in run.asked(config.recipients))
 
 
 def fill(

@@ -77,6 +77,8 @@ def _effects(about: str, side: Side, names: Sequence[str], unit: str) -> str:
     known = [place for place in range(len(names)) if np.isfinite(side.value[place])]
     if len(known) < 2:
         return f"Too few {about} to compare."
+    if np.ptp(side.value[known]) == 0:
+        return f"All {about} are alike."
     surest = [place for place in known if np.isfinite(side.low[place])] or known  # not one that shone in a single cell
     best = sorted(surest, key=lambda place: -side.value[place])[:3]
     sure = [place for place in known if side.low[place] > 0 or side.high[place] < 0]

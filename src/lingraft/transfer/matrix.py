@@ -52,7 +52,6 @@ def matrix(
         work = _Matrix(config, run.path, workers, quiet)
         if run.request["config"] != (runs.read_json(out / "request.json") or {}).get("config"):
             runs.write_json(out / "request.json", run.request)
-        (out / "manifest.json").unlink(missing_ok=True)
         if until == "begin":
             return {}
         with run.timed("prepare"):
@@ -62,6 +61,7 @@ def matrix(
         with run.timed("donors"):
             work.carry_out()
         with run.timed("gather"):
+            (out / "manifest.json").unlink(missing_ok=True)  # up to here a matrix that grows can still be read
             return matrix_tables.finish(run, config, work.place, base_languages=seen)
 
 

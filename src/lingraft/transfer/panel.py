@@ -99,10 +99,11 @@ class Panel:
 
     def centre(self, values: Floats) -> Floats:
         """Return what donors and recipients do not explain, of values (cells, columns)."""
+        left = values
         for _ in range(2):  # the second round removes what rounding left of the first
-            found = self.coefficients(values)
-            values = values - sum(found[group] for group in self.groups)
-        return values
+            found = self.coefficients(left)
+            left = left - sum(found[group] for group in self.groups)
+        return cleaned(left, values)
 
     def table(self, values: Floats, fill: float = np.nan) -> Floats:
         """Return one column of values (cells,) as a table (donors, recipients)."""
@@ -128,6 +129,11 @@ class TwoWay:
     """(donors, recipients): what is left."""
 
 
+def cleaned(values: Floats, source: Floats) -> Floats:
+    """Return values (n, columns) with zero for what is only the rounding of their source (m, columns)."""
+    return np.where(np.abs(values) <= 1e-12 * np.abs(source).max(axis=0, initial=0), 0.0, values)
+
+
 def over_seeds(values: ArrayLike) -> Floats:
     """Return the mean over the seeds that are there, (donors, recipients), of values (donors, recipients, seeds)."""
     values = np.asarray(values, dtype=float)
@@ -146,8 +152,8 @@ def two_way(table: ArrayLike) -> TwoWay:
     found = panel.coefficients(values)[:, 0]
     sides = np.split(np.where(panel.main, found, np.nan), [panel.shape[0]])
     means = [_mean(side) for side in sides]
-    centred = panel.table(panel.centre(values)[:, 0])
-    return TwoWay(sum(means), *(side - mean for side, mean in zip(sides, means, strict=True)), centred)
+    donor, recipient = (cleaned((side - mean)[:, None], values)[:, 0] for side, mean in zip(sides, means, strict=True))
+    return TwoWay(sum(means), donor, recipient, panel.table(panel.centre(values)[:, 0]))
 
 
 def _mean(values: Floats) -> float:

@@ -76,7 +76,7 @@ def ask(job: Asking) -> dict[str, Any]:
             raise LingraftError(
                 f"the {split} text of {language} has changed since this matrix was begun",
                 "Its old cells and new ones would not be about the same lines.",
-                "Give another --out, or begin this one anew with --overwrite.",
+                f"Give another --out, or remove {job.place.root} to begin anew.",
             )
         return note
     drops: Counter[str] = Counter()

@@ -2,14 +2,15 @@
 
 NDCG@k = sum over the first k of (2^grade - 1) / log2(1 + place), divided by the same sum of the true order
 
-The best donor of a recipient has grade 10, the second 9, ... the tenth 1, all others 0 (Lin et al. 2019, section 5.1:
-Choosing Transfer Languages for Cross-Lingual Learning, ACL). So NDCG asks above all whether the best few were found:
-the best donor alone weighs half of all grades. Regret@k says what a wrong choice costs: the gain of the best donor
-less that of the best among the first k.
+The best donor of a recipient has grade 10, the second 9, ... the tenth 1, all others 0 (Lin et al. 2019, Choosing
+Transfer Languages for Cross-Lingual Learning, ACL, and the code of LangRank). So NDCG asks above all whether the best
+few were found: the best donor alone weighs half of all grades. Regret@k says what a wrong choice costs: the gain of
+the best donor less that of the best among the first k.
 
 Ties are taken by expectation: tied donors share what their places are worth. One score for all is therefore random
-choice, exactly and not one draw: over 158 donors its NDCG@3 is .019 and its NDCG@10 .037, though half of all random
-orders have an NDCG@10 below .003, so that the mean of one order for each of 31 recipients falls anywhere in .01 to .07.
+choice, exactly and not one draw: over 158 donors its NDCG@3 is .019 and its NDCG@10 .037. Half of all random orders
+have none of the ten best among their first ten, so the mean of one draw for each of 31 recipients lies anywhere in
+.01 to .07 (in 24% of draws below .025).
 With ten donors or fewer each has a grade, and NDCG of random choice is high: compare with it, not with 0.
 
     ndcg([[.3, .1, .2]], [[5, 4, 4]], 3)        # array([0.98...]): the last two are tied, and lose a little

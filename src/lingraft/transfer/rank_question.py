@@ -56,7 +56,7 @@ def read_question(config: "RankConfig", drops: Counter[str], quiet: bool) -> Que
     donors = tuple(name for name, kept in zip(results.donors, has_cells, strict=True) if kept)
     recipients = tuple(name for name, kept in zip(results.recipients, can_choose, strict=True) if kept)
     candidates = tuple(dict.fromkeys(_as_held(config.candidates, donors, config.typology))) or donors
-    wanted = dict.fromkeys(_as_held(config.recipients, recipients, config.typology))
+    wanted = dict.fromkeys(_as_held(config.recipients, [*donors, *recipients], config.typology))
     left_out = tuple(name for name in wanted if name in recipients and not config.candidates)
     asked = tuple(name for name in wanted if name not in left_out)
     rows = list(dict.fromkeys([*donors, *candidates]))

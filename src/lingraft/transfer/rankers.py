@@ -214,6 +214,8 @@ class Forest:
         else:
             target = gain - donor_effects(gain, kept[None].astype(float))[1]
         is_used = np.isfinite(target[:, kept])
+        if not is_used.any():
+            return _Nothing()
         model = HistGradientBoostingRegressor(
             max_iter=TREES,
             max_leaf_nodes=LEAVES,
@@ -223,6 +225,13 @@ class Forest:
             random_state=self.seed,
         )
         return model.fit(study.features[:, kept][is_used], target[:, kept][is_used])
+
+
+class _Nothing:
+    """What is learnt from no cell at all: every donor is an average one."""
+
+    def predict(self, features: np.ndarray) -> np.ndarray:
+        return np.zeros(len(features))
 
 
 def _effects_of(asked: Asked, study: Study) -> np.ndarray:

@@ -6,7 +6,7 @@ It compares tokenizers, and leaves out sentinels and EOS, which say nothing of a
 targets as the published matrix does; it compares models of one tokenizer only.
 
 Rows are sorted by length and read in batches of a token budget, and only predicted places go through the output layer:
-4.9 times as fast as a padded loop that masks anew for every checkpoint, and 54% of the speed of the forward passes alone
+4.9 times as fast as a padded loop that masks anew for every checkpoint, 54% of the speed of bare forward passes
 (benchmarks/transfer_scoring.py: a tiny T5, 100 lines of each of six languages, two checkpoints).
 
     model, tokenizer = load_scorer("out/base/model", Objective())

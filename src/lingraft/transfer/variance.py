@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lingraft.statistics import RESAMPLES
-from lingraft.transfer.panel import Floats, Panel
+from lingraft.transfer.panel import Floats, Panel, cleaned
 
 NAMES = ("donor", "recipient", "pair", "training", "noise")
 
@@ -112,7 +112,8 @@ def _layout(gain: ArrayLike) -> _Layout:
     }
     if labels["pair"].max(initial=-1) + 1 < len(values):  # several seeds of some cell
         labels["training"] = _number(donor * gain.shape[2] + seed)
-    return _Layout(values - values.mean() if len(values) else values, labels)
+    around = values - values.mean() if len(values) else values
+    return _Layout(cleaned(around[:, None], values[:, None])[:, 0], labels)
 
 
 def _number(labels: NDArray[np.intp]) -> NDArray[np.intp]:
