@@ -204,6 +204,7 @@ def test_gains_that_are_all_equal_give_nulls_and_no_error(tmp_path):
     assert [row["share"] for row in table(out, "variance")["rows"]] == [None] * 3
     assert "can't be told" in said(out, "says", "shares")
     assert said(out, "says", "donors") == "All donors are alike."
+    write(out)
 
 
 def test_without_any_feature_there_are_shares_and_effects(tmp_path):

@@ -15,9 +15,10 @@ import tiny_models
 from lingraft import runs
 from lingraft.errors import LingraftError
 from lingraft.transfer import fine_tuning, parallel
+from lingraft.transfer.checkpoints import Checkpoint, units
 from lingraft.transfer.fine_tuning import Decoding, FineTuning
 from lingraft.transfer.parallel import ParallelText, Sentence
-from lingraft.transfer.translation import COPY, Checkpoint, TranslateConfig, translate, units
+from lingraft.transfer.translation import COPY, TranslateConfig, translate
 from lingraft.transfer.translation_scores import System, difference, interval, measures
 
 NUMBERS = dict(

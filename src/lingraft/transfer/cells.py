@@ -9,7 +9,7 @@ The base's file, base.parquet, also says what every other is compared by: the li
 
 import hashlib
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -107,11 +107,12 @@ def lines_of(scores: "Scores") -> Lines:
 
 def read(path: Path) -> Cells:
     """Read the cells of a file; none when there is no file. LingraftError when it is damaged."""
+    table = _read(path, SCHEMA)
+    plain = table.drop_columns(["nats", "nats_all"]).to_pylist()
+    nats, nats_all = ([held.values.to_numpy().astype(float) for held in table[name]] for name in ("nats", "nats_all"))
     return {
-        (row["step"], Asked(row["language"], row["split"])): Cell(
-            row["questions"], row["training"], np.array(row["nats"], float), np.array(row["nats_all"], float)
-        )
-        for row in _rows(path, SCHEMA)
+        (row["step"], Asked(row["language"], row["split"])): Cell(row["questions"], row["training"], *values)
+        for row, *values in zip(plain, nats, nats_all, strict=True)
     }
 
 
@@ -121,7 +122,7 @@ def read_lines(path: Path) -> dict[Asked, Lines]:
         Asked(row["language"], row["split"]): Lines(
             tuple(row["keys"]), np.array(row["bytes"], np.int64), np.array(row["targets"], np.int64)
         )
-        for row in _rows(path, pa.unify_schemas([SCHEMA, LINES]))
+        for row in _read(path, pa.unify_schemas([SCHEMA, LINES])).to_pylist()
     }
 
 
@@ -148,12 +149,12 @@ def check(path: Path, cells: Cells, questions: Mapping[Asked, str], training: st
             )
 
 
-def _rows(path: Path, schema: pa.Schema) -> Iterable[dict[str, Any]]:
+def _read(path: Path, schema: pa.Schema) -> pa.Table:
     if not path.exists():
-        return []
+        return schema.empty_table()
     try:
-        return pq.read_table(path, columns=schema.names).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
+        return pq.read_table(path, columns=schema.names)
+    except (OSError, pa.ArrowException) as error:
         raise LingraftError(
             f"{path} is damaged", " ".join(str(error).split()), "Remove it and repeat the command: it is made again."
         ) from None

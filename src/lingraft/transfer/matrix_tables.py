@@ -85,13 +85,13 @@ def finish(run: runs.Run, config: MatrixConfig, place: Places, **more: Any) -> d
         "pairs": len(found.pairs),
         "own_language": sum(one.donor in config.recipients for one in every),
         "checkpoints_scored": len(found.curve),
-        "tokens_trained": sum(row["tokens_seen"] for row in found.donors),
+        "tokens_trained": sum(row["tokens_trained"] for row in found.donors),
         "unstable_runs": unstable,
         **{f"questions_{name}": number for name, number in sorted(_asked(place, config).items())},
     }
     notes = [f"{row['donor']}, seed {row['seed']}: {row['why']}" for row in found.donors if row["unstable"]]
     if counters["own_language"]:
-        notes.append(f"{counters['own_language']} cells of a donor on itself are left out: that is no transfer")
+        notes.append(f"donors on themselves are left out ({counters['own_language']} in all): that is no transfer")
     return run.finish(counters, notes=notes, unit=BITS, **more)
 
 
@@ -130,7 +130,7 @@ def _gather(
         "donor": one.donor,
         "seed": one.seed,
         "step": kept,
-        "tokens_seen": kept * a_step,
+        "tokens_trained": runs.read_manifest(place.training(one.key))["counters"]["tokens_seen"],
         "epochs": round(kept * a_step / runs.read_manifest(place.encoded(one.donor))["counters"]["tokens"], 2),
         "mean_gain": float(np.mean([row["before"] - row["after"] for row in pairs])) if pairs else None,
         "own_before": lines[own].bits_per_byte(base[own]),

@@ -19,21 +19,21 @@ import pyarrow.parquet as pq
 from pydantic import BeforeValidator, Field, model_validator
 
 from lingraft import progress, runs
-from lingraft.config import Config, InputPath, ModelName, Names
+from lingraft.config import InputPath, Names
 from lingraft.errors import LingraftError
 from lingraft.evaluate import model as models
 from lingraft.transfer import tagger, treebanks
+from lingraft.transfer.checkpoints import BASE, ComparedModels, Unit, units
 from lingraft.transfer.results import STAGE as MATRIX
 from lingraft.transfer.tag_scores import BASELINES, Baselines, Score, counts, scores
 from lingraft.transfer.tagger import TaggerTraining
-from lingraft.transfer.translation import BASE, Checkpoint, Unit, units
 from lingraft.transfer.treebanks import NO_TAG, UPOS, Tagged, Treebank, as_treebanks
 
 STAGE = "transfer tag"
 Treebanks = Annotated[list[Treebank], BeforeValidator(as_treebanks)]
 
 
-class TagConfig(Config):
+class TagConfig(ComparedModels):
     """Which models learn to tag what, how, and on what they are tested."""
 
     train: Treebanks = []
@@ -51,21 +51,6 @@ class TagConfig(Config):
     test_on: Names = []
     """Languages of `ud` to tag: their test files; default: all that have one."""
 
-    base: ModelName | None = None
-    """The model that every other one is compared with; that of the matrix unless given."""
-
-    matrix: InputPath | None = None
-    """Folder of a matrix, whose models of `donors` are compared, each seed with the model of that seed."""
-
-    donors: Names = []
-    """Donors of the matrix; default: all."""
-
-    models: list[Checkpoint] = []
-    """Further models."""
-
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    """Seeds of the tagger; a matrix must hold its donors' models of them."""
-
     tagger: TaggerTraining = TaggerTraining()
     """Epochs, batch, rates; frozen: a probe."""
 
@@ -74,23 +59,6 @@ class TagConfig(Config):
 
     resamples: Annotated[int, Field(gt=0)] = 1000
     """Draws of the bootstrap."""
-
-    device: str = "auto"
-    """Where it is computed: auto (a GPU if there is one), cpu, cuda, cuda:1."""
-
-    @model_validator(mode="after")
-    def _models_are_known(self) -> Self:
-        if self.base is None and self.matrix is None:
-            raise ValueError("give the base, with which all models are compared, or a matrix, which has one")
-        if self.donors and self.matrix is None:
-            raise ValueError("donors are those of a matrix: give its folder as matrix, or the models themselves")
-        names = Counter([BASE, *self.donors, *(one.name for one in self.models)])
-        twice = [name for name, number in names.items() if number > 1]
-        if twice:
-            raise ValueError(f"two models are called {twice[0]!r}: give each a name of its own")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one is given twice")
-        return self
 
     @model_validator(mode="after")
     def _treebanks_are_known(self) -> Self:

@@ -11,38 +11,27 @@ stands what one gets for copying the source.
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
 from lingraft import progress, runs
-from lingraft.config import Config, InputPath, ModelName, Names
-from lingraft.errors import LingraftError, did_you_mean
+from lingraft.errors import LingraftError
 from lingraft.evaluate import lines
 from lingraft.transfer import fine_tuning, parallel, seq2seq
+from lingraft.transfer.checkpoints import BASE, ComparedModels, Unit, units
 from lingraft.transfer.fine_tuning import Decoding, FineTuning
 from lingraft.transfer.parallel import ParallelText, Sentence
-from lingraft.transfer.results import STAGE as MATRIX
 from lingraft.transfer.translation_scores import RESAMPLES, Measure, compare, measures
 
 STAGE = "transfer translate"
-BASE, COPY = "base", "copy of the source"
+COPY = "copy of the source"
 MUCH_UNKNOWN = 0.01
 COUNTED = ("long_pairs", "cut_sources", "cut_outputs", "empty_outputs")
 
 
-class Checkpoint(Config):
-    """A model to compare with the base."""
-
-    name: Annotated[str, Field(pattern=r"^[\w.-]+$")]
-    """Its name in tables."""
-
-    model: ModelName
-    """Folder with an encoder-decoder model and its tokenizer, or its name on the hub."""
-
-
-class TranslateConfig(Config):
+class TranslateConfig(ComparedModels):
     """Which models learn to translate what, how, and on what they are tested."""
 
     source: str
@@ -56,21 +45,6 @@ class TranslateConfig(Config):
 
     test: ParallelText
     """Pairs to be translated and scored; training pairs of which a side stands here are left out."""
-
-    base: ModelName | None = None
-    """The model that every other one is compared with; that of the matrix unless given."""
-
-    matrix: InputPath | None = None
-    """Folder of a matrix, whose models of `donors` are compared, each seed with the model of that seed."""
-
-    donors: Names = []
-    """Donors of the matrix."""
-
-    models: list[Checkpoint] = []
-    """Further models."""
-
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
-    """Seeds of the fine-tuning; a matrix must hold its donors' models of them."""
 
     prefix: str = ""
     """Put before each source, as "translate English to Bambara: "."""
@@ -90,39 +64,13 @@ class TranslateConfig(Config):
     examples: Annotated[int, Field(ge=0)] = 10
     """Test sentences that are shown with all translations."""
 
-    device: str = "auto"
-    """Where it is computed: auto (a GPU if there is one), cpu, cuda, cuda:1."""
-
     @model_validator(mode="after")
-    def _models_are_known(self) -> Self:
-        if self.base is None and self.matrix is None:
-            raise ValueError("give the base, with which all models are compared, or a matrix, which has one")
-        if self.donors and self.matrix is None:
-            raise ValueError("donors are those of a matrix: give its folder as matrix, or the models themselves")
+    def _something_is_compared(self) -> Self:
         if not self.donors and not self.models:
             raise ValueError("nothing is compared with the base: give donors of the matrix, or models")
-        names = Counter([BASE, COPY, *self.donors, *(one.name for one in self.models)])
-        twice = [name for name, number in names.items() if number > 1]
-        if twice:
-            raise ValueError(f"two models are called {twice[0]!r}: give each a name of its own")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise ValueError("seeds: one is given twice")
         if self.source == self.target:
             raise ValueError(f"source and target are both {self.source}: name two languages")
         return self
-
-
-class Unit(NamedTuple):
-    """One model, fine-tuned with one seed."""
-
-    name: str
-    seed: int
-    model: str
-
-    @property
-    def key(self) -> str:
-        """Its name in folders."""
-        return f"{self.name}-{self.seed}"
 
 
 def translate(
@@ -160,35 +108,6 @@ def translate(
         outputs = {unit: [row["output"] for _, row in lines.read(_outputs(run, unit))] for unit in todo}
         with run.timed("score"):
             return _finish(run, config, found, test, outputs, facts, counters)
-
-
-def units(config: TranslateConfig) -> list[Unit]:
-    """Return each model with each seed, seed by seed, the base first. LingraftError for what the matrix has not."""
-    base, matrix = config.base, config.matrix
-    if matrix is not None:
-        manifest = runs.read_manifest(matrix, MATRIX)
-        base = base or manifest["config"]["model"]
-        for donor in config.donors:
-            if donor not in manifest["config"]["donors"]:
-                raise LingraftError(
-                    f"{matrix} has no donor '{donor}'",
-                    did_you_mean(donor, manifest["config"]["donors"]),
-                    f"Its donors: {', '.join(manifest['config']['donors'])}.",
-                )
-    found = []
-    for seed in config.seeds:
-        found.append(Unit(BASE, seed, base))
-        for donor in config.donors:
-            folder = matrix / "donors" / f"{donor}-{seed}" / "model"
-            if not folder.is_dir():
-                raise LingraftError(
-                    f"{matrix} has no model of {donor} with seed {seed}",
-                    f"Its seeds: {', '.join(map(str, manifest['config']['seeds']))}.",
-                    "Say which: seeds.",
-                )
-            found.append(Unit(donor, seed, str(folder)))
-        found += [Unit(one.name, seed, one.model) for one in config.models]
-    return found
 
 
 def _outputs(run: runs.Run, unit: Unit) -> Path:

@@ -128,9 +128,9 @@ def stages(
 
     reading("analyse", AnalyseConfig, analyse, recipe.analyse, matrix=cells, corpora=texts, tokenizer=measured.model)
     reading("rank", RankConfig, rank, recipe.rank, matrix=cells, corpora=texts, tokenizer=measured.model)
-    reading("tag", TagConfig, tag, recipe.tag, matrix=cells)
+    reading("tag", TagConfig, tag, recipe.tag, matrix=cells, base=measured.model)
     for name, values in recipe.translate.items():
-        reading(f"translate/{name}", TranslateConfig, translate, values, matrix=cells)
+        reading(f"translate/{name}", TranslateConfig, translate, values, matrix=cells, base=measured.model)
     return found
 
 
