@@ -350,7 +350,7 @@ def test_a_donor_asked_for_by_another_name_is_no_donor_of_its_own(tables, tmp_pa
     assert "German" not in {row["donor"] for row in answer["rows"]}
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=8)
 @given(data=st.data())
 def test_small_matrices_with_gaps_are_ranked_or_refused_in_words(data):
     """Whatever is missing, and however few donors there are."""

@@ -224,7 +224,9 @@ class Forest:
             early_stopping=False,
             random_state=self.seed,
         )
-        return model.fit(study.features[:, kept][is_used], target[:, kept][is_used])
+        given = study.features[:, kept][is_used]
+        given[:, np.isnan(given).all(0)] = 0  # scikit-learn cannot bin a column without a value
+        return model.fit(given, target[:, kept][is_used])
 
 
 class _Nothing:
