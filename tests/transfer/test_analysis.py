@@ -15,7 +15,7 @@ from lingraft.config import Config
 from lingraft.errors import LingraftError
 from lingraft.report import write
 from lingraft.runs import read_json
-from lingraft.transfer.analysis import AnalyseConfig, analyse, resolved
+from lingraft.transfer.analysis import AnalyseConfig, analyse
 from lingraft.transfer.results import STAGE as MATRIX
 
 pytest.importorskip("scipy", reason="the statistics of a matrix need scipy; it comes with lingraft[transfer]")
@@ -273,10 +273,10 @@ def test_a_matrix_to_which_donors_were_added_is_another_matrix(tmp_path):
 def test_corpora_and_tokenizer_are_those_of_the_matrix_where_they_are_still_there(tmp_path):
     write_run(tmp_path / "matrix", DONORS[:3])
     config = AnalyseConfig(matrix=tmp_path / "matrix")
-    assert (resolved(config).corpora, resolved(config).tokenizer) == (None, None)
+    assert (config.resolved().corpora, config.resolved().tokenizer) == (None, None)
     (tmp_path / "corpora").mkdir()
-    assert (resolved(config).corpora, resolved(config).tokenizer) == (tmp_path / "corpora", "base")
-    assert resolved(config.replace(tokenizer="other")).tokenizer == "other"
+    assert (config.resolved().corpora, config.resolved().tokenizer) == (tmp_path / "corpora", "base")
+    assert config.replace(tokenizer="other").resolved().tokenizer == "other"
 
 
 def test_the_command_line_shows_the_findings(lingraft, tmp_path):

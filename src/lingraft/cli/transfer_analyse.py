@@ -39,7 +39,7 @@ def analyse(
     """Say who gives, who takes and what makes a good pair of languages, with intervals; write all of it as a table."""
     from lingraft.cli.tables import print_table
     from lingraft.config import load, read_yaml
-    from lingraft.transfer.analysis import STAGE, AnalyseConfig, resolved
+    from lingraft.transfer.analysis import STAGE, AnalyseConfig
     from lingraft.transfer.analysis import analyse as library
 
     flags = options.given(
@@ -56,7 +56,7 @@ def analyse(
     section = read_yaml(recipe).get("analyse") if recipe else None
     config = load(AnalyseConfig, options.merged(section, flags), set_ or [])
     if dry_run:
-        options.print_plan(STAGE, resolved(config), out)
+        options.print_plan(STAGE, config.resolved(), out)
         return
     manifest = options.carry_out(out, lambda: library(config, out, overwrite=overwrite, quiet=quiet))
     print_table(manifest["findings"], title=f"what it says, and what it does not: {out}")

@@ -50,7 +50,6 @@ def rank(
 ) -> None:
     """Measure ways of choosing a donor language on recipients left out, and choose one for a recipient."""
     from lingraft.config import load, read_yaml
-    from lingraft.transfer.analysis import resolved
     from lingraft.transfer.ranking import STAGE, RankConfig
     from lingraft.transfer.ranking import rank as library
 
@@ -70,7 +69,7 @@ def rank(
     section = read_yaml(recipe).get("rank") if recipe else None
     config = load(RankConfig, options.merged(section, flags), set_ or [])
     if dry_run:
-        options.print_plan(STAGE, resolved(config), out or Path("a folder that is not kept"))
+        options.print_plan(STAGE, config.resolved(), out or Path("a folder that is not kept"))
         return
     if out is None:
         with TemporaryDirectory() as folder:

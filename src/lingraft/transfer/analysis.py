@@ -10,7 +10,7 @@ for models of one's own. 158 donors x 31 recipients x 5 seeds take some seconds;
 
 from collections import Counter
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,44 +18,21 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from lingraft import runs
-from lingraft.config import Config, InputPath, InputPaths, ModelName, Names
+from lingraft.config import Names
 from lingraft.transfer import analysis_tables
 from lingraft.transfer.explain import Analysis, explain
-from lingraft.transfer.features import FeatureSettings
 from lingraft.transfer.findings import findings
+from lingraft.transfer.measured_pairs import MeasuredPairs
 from lingraft.transfer.pair_features import pair_features
 from lingraft.transfer.panel import over_seeds
 from lingraft.transfer.regression import RESAMPLES
-from lingraft.transfer.results import STAGE as MATRIX
 from lingraft.transfer.results import read_results
 
 STAGE = "transfer analyse"
 
 
-Reader = TypeVar("Reader", bound=Config)
-"""A config with matrix, corpora and tokenizer."""
-
-
-class AnalyseConfig(Config):
-    """A matrix, and what is known of its pairs."""
-
-    matrix: InputPath
-    """Folder of a matrix, or a table (.csv, .tsv): donor, recipient, zero-shot, after, and perhaps seed."""
-
-    corpora: InputPath | None = None
-    """Texts by language, for overlap and sizes; those of the matrix, unless it is a table."""
-
-    tokenizer: ModelName | None = None
-    """Model whose tokens are compared; the base of the matrix, unless it is a table: then only words are."""
-
-    typology: InputPaths = []
-    """Folders of CLDF data sets, as WALS."""
-
-    pairs: InputPath | None = None
-    """Features of your own: a table with donor, recipient and numbers (.parquet, .csv, .tsv)."""
-
-    features: FeatureSettings = FeatureSettings()
-    """What of texts and data sets is compared."""
+class AnalyseConfig(MeasuredPairs):
+    """A matrix, what is known of its pairs, and what is tested."""
 
     test: Names = []
     """Features that are tested, each alone; all by default."""
@@ -73,11 +50,6 @@ class AnalyseConfig(Config):
     seed: int = 0
     """Seed of permutations and intervals."""
 
-    def input_paths(self) -> list[Path]:
-        """Return the input files; of a matrix its table, since more languages may be added to its folder."""
-        table = self.matrix / "matrix.parquet"
-        return [table if path == self.matrix and table.exists() else path for path in super().input_paths()]
-
 
 def analyse(config: AnalyseConfig, out: str | Path, *, overwrite: bool = False, quiet: bool = False) -> dict[str, Any]:
     """Explain a matrix into the run folder `out` and return its manifest, with the findings in it.
@@ -86,7 +58,7 @@ def analyse(config: AnalyseConfig, out: str | Path, *, overwrite: bool = False, 
     features, partial, overlap_gain, by_seed and map, each where there is something to show.
     Raises LingraftError for a matrix or a source of features that can't be read, and for a feature that is not there.
     """
-    config = resolved(config)
+    config = config.resolved()
     with runs.open(out, STAGE, config, overwrite=overwrite, versions=["numpy", "scipy"]) as run:
         if run.complete:
             return run.manifest
@@ -136,19 +108,6 @@ def analyse(config: AnalyseConfig, out: str | Path, *, overwrite: bool = False, 
 
 def _unstable_runs(matrix: Path) -> int:
     return runs.read_manifest(matrix)["counters"].get("unstable_runs", 0) if matrix.is_dir() else 0
-
-
-def resolved(config: Reader) -> Reader:
-    """Return a config with corpora and tokenizer of its matrix, where these are not given and still there."""
-    if not config.matrix.is_dir():
-        return config
-    made = runs.read_manifest(config.matrix, MATRIX)["config"]
-    changes: dict[str, Any] = {}
-    if config.corpora is None and Path(made["corpora"]).is_dir():
-        changes["corpora"] = Path(made["corpora"])
-    if config.tokenizer is None and (config.corpora or changes):
-        changes["tokenizer"] = made["model"]
-    return config.replace(**changes)
 
 
 def pairs(found: Analysis) -> pa.Table:

@@ -21,9 +21,8 @@ import pyarrow.parquet as pq
 from pydantic import Field, model_validator
 
 from lingraft import runs, statistics
-from lingraft.config import Config, InputPath, InputPaths, ModelName, Names
-from lingraft.transfer.analysis import resolved
-from lingraft.transfer.features import FeatureSettings
+from lingraft.config import InputPath, Names
+from lingraft.transfer.measured_pairs import MeasuredPairs
 from lingraft.transfer.rank_measures import ndcg, regret
 from lingraft.transfer.rank_question import Question, read_question, several
 from lingraft.transfer.rankers import FEATURES, ORACLE, RANDOM, SIZE, Method, methods, probe_scores
@@ -44,27 +43,8 @@ Scores = dict[str, np.ndarray]
 """Measure -> (recipients,)."""
 
 
-class RankConfig(Config):
+class RankConfig(MeasuredPairs):
     """A matrix, what is known of its pairs, and the recipients that somebody asks for."""
-
-    matrix: InputPath
-    """Folder of a matrix, or a table (.csv, .tsv): donor, recipient, zero-shot, after, and perhaps seed."""
-
-    corpora: InputPath | None = None
-    """Texts by language, for overlap and sizes; those of the matrix, unless it is a table."""
-
-    tokenizer: ModelName | None = None
-    """Model whose tokens are compared; the base of the matrix, unless it is a table: then only words are."""
-
-    typology: InputPaths = []
-    """Folders of CLDF data sets, as WALS."""
-
-    pairs: InputPath | None = None
-    """Features of your own, in place of the three above or beside them: a table with donor, recipient and numbers
-    (.parquet, .csv, .tsv), or a folder of `transfer analyse`. What is made of gains is left out."""
-
-    features: FeatureSettings = FeatureSettings()
-    """What of texts and data sets is compared."""
 
     recipients: Names = []
     """Languages to find donors for. One that stands in the matrix is left out of what is learnt."""
@@ -99,11 +79,6 @@ class RankConfig(Config):
             raise ValueError("text is that of one recipient: say which")
         return self
 
-    def input_paths(self) -> list[Path]:
-        """Return the input files; of a matrix its table, since more languages may be added to its folder."""
-        table = self.matrix / "matrix.parquet"
-        return [table if path == self.matrix and table.exists() else path for path in super().input_paths()]
-
 
 def rank(config: RankConfig, out: str | Path, *, overwrite: bool = False, quiet: bool = False) -> dict[str, Any]:
     """Measure every way of choosing donors, and choose for `config.recipients`, into the run folder `out`.
@@ -114,7 +89,7 @@ def rank(config: RankConfig, out: str | Path, *, overwrite: bool = False, quiet:
     Raises LingraftError for a matrix of fewer than two donors or recipients, an unknown method, and candidates or
     recipients of which nothing is known.
     """
-    config = resolved(config)
+    config = config.resolved()
     with runs.open(out, STAGE, config, overwrite=overwrite, versions=["numpy", "scipy", "scikit-learn"]) as run:
         if run.complete:
             return run.manifest
