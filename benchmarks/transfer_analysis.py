@@ -27,6 +27,8 @@ from lingraft.report import write
 from lingraft.runs import read_json
 from lingraft.transfer.analysis import AnalyseConfig, analyse
 from lingraft.transfer.effects import effects
+from lingraft.transfer.rank_intervals import predict
+from lingraft.transfer.rankers import Method, Study, donor_effects
 from lingraft.transfer.ranking import RankConfig, rank
 from lingraft.transfer.regression import regress
 from lingraft.transfer.typology import read_typology
@@ -101,6 +103,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.coverage:
         check(asked.coverage)
+        check_gains(asked.coverage)
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = asked.out or Path(temporary)
@@ -200,6 +203,30 @@ def one_check(seed: int, shape: tuple[int, int, int], gaps: float, tails: str) -
     nothing = generator.normal(size=(donors, 1)) + generator.normal(size=(donors, recipients))
     slope = regress(gain, {"nothing": nothing}, resamples=99, seed=seed).slopes[0]
     return [*held, inside, slope.p <= 0.05, slope.qap <= 0.05]
+
+
+def check_gains(number: int) -> None:
+    """Print how often the gains of a new recipient, and a donor's advantages, lie in the intervals of `rank`."""
+    print(f"\nintervals of 80% for a new recipient, by donor effect, {number} matrices of 15 donors")
+    print(f"{'recipients':>10}{'gains':>8}{'advantages':>12}")
+    for recipients in (4, 12, 31):
+        inside = np.mean([new_recipient(seed, recipients) for seed in range(number)], axis=0)
+        print(f"{recipients:10}{inside[0]:8.2f}{inside[1]:12.2f}")
+
+
+def new_recipient(seed: int, recipients: int) -> list[float]:
+    """Return which share of a new recipient's gains, and of its donors' advantages, lies in the interval."""
+    generator = np.random.default_rng(seed)
+    gain = 0.3 * generator.normal(size=(15, 1)) + generator.normal(size=(1, recipients + 1))
+    gain = gain + 0.36 * generator.normal(size=gain.shape)
+    gain[generator.random(gain.shape) < 0.1] = np.nan
+    known, new = gain[:, :-1], gain[:, -1]
+    held_out = donor_effects(known, 1 - np.eye(recipients))[0].T
+    scores = donor_effects(known, np.ones((1, recipients)))[0][0]
+    study = Study(known, np.empty((*known.shape, 0)), ())
+    found = predict(Method("donor effect", "learnt", held_out), study, scores, left_out=None, level=0.8)
+    sides = ((new - found.gain, found.half), (new - np.nanmean(new) - found.advantage, found.advantage_half))
+    return [float((np.abs(errors[~np.isnan(errors)]) <= half).mean()) for errors, half in sides]
 
 
 if __name__ == "__main__":
