@@ -203,7 +203,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 _UNSTABLE = (
-    "Training on a donor mostly makes the model worse on other languages. Then a good donor may only be one that "
+    "On average, training on a donor makes the model worse on other languages. A good donor may only be one that "
     "damaged it least, and the donors' effects may show how stable training was. Lower the learning rate before "
     "trusting them."
 )
