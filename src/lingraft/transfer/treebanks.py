@@ -66,7 +66,7 @@ def treebanks_of(folder: Path, languages: Sequence[str], part: Literal["train", 
     }
     chosen = {language: _files(paths, part) for language, paths in found.items()}
     if missing := [language for language in wanted if not chosen.get(language)]:
-        has = sorted(language for language, files in chosen.items() if files) or sorted(found)
+        has = sorted(language for language, files in chosen.items() if files)
         raise LingraftError(
             f"{folder} has no {part} file of {', '.join(missing)}",
             f"Of those asked for it has: {', '.join(has)}." if has else "",
