@@ -7,6 +7,7 @@ import pytest
 from matrix_helpers import small, write_base, write_corpora
 
 from lingraft.transfer.matrix import matrix
+from lingraft.transfer.training import worker
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,18 @@ class MatrixLab:
     measured: Path
 
 
+@pytest.fixture
+def one_thread():
+    """Compute as `matrix_lab` was made: with the number of threads sums change in their last bits."""
+    with worker(1, quiet=False):
+        yield
+
+
 @pytest.fixture(scope="session")
 def matrix_lab(tmp_path_factory) -> MatrixLab:
     folder = tmp_path_factory.mktemp("lab")
-    texts = write_corpora(folder)
-    model = write_base(texts, folder / "base")
-    matrix(small(texts, model), folder / "matrix", workers=1, quiet=True)
+    with worker(1, quiet=True):
+        texts = write_corpora(folder)
+        model = write_base(texts, folder / "base")
+        matrix(small(texts, model), folder / "matrix", workers=1, quiet=True)
     return MatrixLab(texts, model, folder / "matrix")

@@ -24,6 +24,8 @@ from lingraft.transfer.results import read_results
 from lingraft.transfer.scoring import ScoringSet, load_scorer, score
 from lingraft.transfer.training import cut
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def measure(config, out, **how):
     return matrix(config, out, workers=1, quiet=True, **how)

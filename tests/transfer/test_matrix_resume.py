@@ -1,6 +1,6 @@
 """A matrix killed with SIGKILL in the middle of a training, then of scoring, ends as an unbroken one: to the byte.
 
-Each kill strikes a process forked from this one, which has imported torch already.
+Each kill strikes a process of its own, which is not forked from this one: torch's threads do not survive that.
 """
 
 import multiprocessing
@@ -13,6 +13,9 @@ from matrix_helpers import outputs, small
 from lingraft import engine, runs
 from lingraft.transfer import donor_run
 from lingraft.transfer.matrix import matrix
+from lingraft.transfer.training import worker
+
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def die() -> None:
@@ -64,14 +67,15 @@ def in_the_tables() -> None:
     runs.Run.write = lambda self, name: die() if name == "matrix.parquet" else write(self, name)
 
 
-def killed(config, out, strike) -> None:
-    """Measure in another process until that kills itself."""
-
-    def work():
-        strike()
+def work(config, out, strike) -> None:
+    strike()
+    with worker(1, quiet=True):
         matrix(config, out, workers=1, quiet=True)
 
-    process = multiprocessing.get_context("fork").Process(target=work)
+
+def killed(config, out, strike) -> None:
+    """Measure in another process until that kills itself."""
+    process = multiprocessing.get_context("forkserver").Process(target=work, args=(config, out, strike))
     process.start()
     process.join(120)
     assert process.exitcode == -signal.SIGKILL

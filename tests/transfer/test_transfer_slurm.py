@@ -21,6 +21,7 @@ from lingraft.transfer.matrix import matrix, matrix_rank
 from lingraft.transfer.matrix_cluster import MatrixStage
 
 pytest.importorskip("datatrove", reason="needs the extra [scale]")
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 SBATCH = """#!{python}
 import os, re, subprocess, sys
