@@ -77,7 +77,7 @@ def killed(config, out, strike) -> None:
     """Measure in another process until that kills itself."""
     process = multiprocessing.get_context("forkserver").Process(target=work, args=(config, out, strike))
     process.start()
-    process.join(120)
+    process.join(600)
     assert process.exitcode == -signal.SIGKILL
     assert not (out / "manifest.json").exists()
 
